@@ -1,0 +1,3 @@
+// All that a plugin author includes.
+#pragma once
+#include "core/api/plugin.hpp"

@@ -1,0 +1,141 @@
+// Kernels and layouts: what a kernel plugin declares. A candidate answers questions about a Problem without touching a
+// device; an Instance is what runs. Thread rule: candidates and layouts are const and [any thread]; an Instance is
+// launched by one thread at a time.
+#pragma once
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/api/attributes.hpp"
+#include "core/api/device.hpp"
+#include "core/api/op_definition.hpp"
+#include "core/api/step.hpp"
+#include "core/api/view.hpp"
+
+namespace tare {
+
+// Yes, or no with a reason ("K = 100 is not a multiple of 32"): `tare explain` prints every reason.
+struct Verdict {
+  std::string reason;  // empty: yes
+  explicit operator bool() const noexcept { return reason.empty(); }
+  static Verdict yes() { return {}; }
+  template <class... A>
+  static Verdict no(const A&... parts) {
+    return {text(parts...)};
+  }
+};
+
+struct WeightInfo {
+  std::string name;
+  DType dtype = DType::bf16;  // of its numbers
+  Shape shape;
+  int64_t input_dims = 0;             // trailing dimensions that the op sums over
+  int64_t outputs() const noexcept {  // N of a matrix: the product of the dimensions that are not summed over
+    int64_t n = 1;
+    for (size_t i = 0; i + static_cast<size_t>(input_dims) < shape.size(); ++i) n *= shape[i].size;
+    return n;
+  }
+  int64_t inputs() const noexcept {  // K of a matrix
+    int64_t k = 1;
+    for (size_t i = shape.size() - static_cast<size_t>(input_dims); i < shape.size(); ++i) k *= shape[i].size;
+    return k;
+  }
+};
+
+struct ProblemOp {
+  std::string op;  // "linear/1"
+  Attributes attributes;
+  std::vector<TensorInfo> inputs, results;
+  std::vector<std::optional<WeightInfo>> weights;  // by position; absent ones are empty
+  std::optional<StateKind> state;
+  // For ops after the first of a chain: which of its inputs is the chain's own value so far (the others come from
+  // outside).
+  int32_t chain_input = -1;
+};
+// One node, or a chain of neighbours that a kernel would take together, for one device and batch bucket.
+struct Problem {
+  std::string device_kind;
+  std::vector<std::string> features;  // of the device
+  std::vector<ProblemOp> ops;         // each uses a result of the one before
+  int64_t rows = 1;                   // the most rows this bucket has
+  int64_t sequences = 1;
+  bool deterministic = true;
+  std::span<const std::vector<float>> constants;  // the Program's tables, by Constant::id
+  const ProblemOp& first() const noexcept { return ops.front(); }
+};
+
+// A chosen config: the printable form of the plugin's own struct.
+using KernelConfig = Attributes;
+
+// One weight as it lies on the device.
+struct WeightView {
+  const void* data = nullptr;
+  int64_t bytes = 0;
+  std::string_view layout;  // Layout::id
+  const WeightInfo* info = nullptr;
+};
+
+struct Launch {
+  Device& device;
+  Stream& stream;
+  const StepView& step;
+  std::span<const TensorView> inputs;   // of all ops of the chain, in order, without the chain's own values
+  std::span<const TensorView> outputs;  // values that leave the chain, in order
+  std::span<const WeightView> weights;  // of all ops, in order and by position; absent ones have data = null
+  const StateView* state = nullptr;
+  std::span<std::byte> scratch;  // scratch_bytes() of it, in device memory
+};
+class Instance {
+ public:
+  virtual ~Instance() = default;
+  virtual Status launch(const Launch& launch) noexcept = 0;
+};
+
+class KernelCandidate {
+ public:
+  virtual ~KernelCandidate() = default;
+  virtual std::string_view id() const noexcept = 0;             // "linear.cpu_amx": unique in the registry
+  virtual std::string_view device_kind() const noexcept = 0;    // "cpu"
+  virtual std::vector<std::string> takes() const = 0;           // chain of ops: {"linear/1"}, {"linear/1", "add/1"}
+  virtual bool is_reference() const noexcept { return false; }  // the oracle: chosen only when nothing else can
+
+  virtual Verdict supports(const Problem& problem) const noexcept = 0;
+  // The order in which sums are added: kernels with one id give the same bits at every batch size, fused or not. Empty:
+  // declares none, so it may not run in a deterministic Plan.
+  virtual std::string numerics(const Problem& problem) const = 0;
+  // Layouts that it can read weight `position` of op `op_index` in, best first.
+  virtual std::vector<std::string> layouts(const Problem& problem, size_t op_index, size_t position) const = 0;
+  virtual KernelConfig fallback(const Problem& problem) const = 0;  // always valid, constant time, runs nothing
+  virtual std::vector<KernelConfig> space(const Problem& problem) const { return {fallback(problem)}; }  // pruned
+  virtual Verdict accepts(const Problem&, const KernelConfig&) const noexcept {
+    return Verdict::yes();
+  }  // guards stored ones
+  virtual int64_t scratch_bytes(const Problem&, const KernelConfig&) const { return 0; }
+  // The least bytes and operations a launch must move and do, for "% of limit". 0: unknown.
+  virtual Result<std::unique_ptr<Instance>> instance(Device& device, const Problem& problem,
+                                                     const KernelConfig& config) const = 0;
+};
+
+// How a weight lies in device memory: a code (which bytes) and an order (where they lie): id "code/order", for example
+// "dense/rows", "dense/cpu-tiles", "w12/cpu-tiles". The numbers survive exactly: decode(encode(x)) == x, bit for bit.
+class Layout {
+ public:
+  virtual ~Layout() = default;
+  virtual std::string_view id() const noexcept = 0;
+  virtual std::string_view device_kind() const noexcept { return ""; }  // empty: any
+  virtual Verdict supports(const WeightInfo& weight) const noexcept = 0;
+  // Bytes that encode() may write at most, padding included.
+  virtual int64_t bytes(const WeightInfo& weight) const noexcept = 0;
+  // Rows [row_begin, row_end) of the plain row-major matrix [outputs, inputs] at `plain` (row row_begin first) into
+  // `out`, the start of the whole laid-out weight. Ranges are multiples of row_granule() but for the last.
+  virtual Status encode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* plain,
+                        void* out) const = 0;
+  virtual Status decode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* in,
+                        void* plain) const = 0;
+  virtual int64_t row_granule() const noexcept { return 1; }
+};
+
+}  // namespace tare
