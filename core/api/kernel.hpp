@@ -70,12 +70,14 @@ struct Problem {
 // A chosen config: the printable form of the plugin's own struct.
 using KernelConfig = Attributes;
 
+class Layout;
 // One weight as it lies on the device.
 struct WeightView {
   const void* data = nullptr;
   int64_t bytes = 0;
-  std::string_view layout;  // Layout::id
-  const WeightInfo* info = nullptr;
+  std::string_view layout;           // Layout::id
+  const WeightInfo* info = nullptr;  // absent weights: null
+  const Layout* decoder = nullptr;   // of that layout: reads rows out of it on the host
 };
 
 struct Launch {
@@ -106,7 +108,7 @@ class KernelCandidate {
   // The order in which sums are added: kernels with one id give the same bits at every batch size, fused or not. Empty:
   // declares none, so it may not run in a deterministic Plan.
   virtual std::string numerics(const Problem& problem) const = 0;
-  // Layouts that it can read weight `position` of op `op_index` in, best first.
+  // Layouts that it can read weight `position` of op `op_index` in, best first; "*": any, through WeightView::decoder.
   virtual std::vector<std::string> layouts(const Problem& problem, size_t op_index, size_t position) const = 0;
   virtual KernelConfig fallback(const Problem& problem) const = 0;  // always valid, constant time, runs nothing
   virtual std::vector<KernelConfig> space(const Problem& problem) const { return {fallback(problem)}; }  // pruned
@@ -133,6 +135,7 @@ class Layout {
   // `out`, the start of the whole laid-out weight. Ranges are multiples of row_granule() but for the last.
   virtual Status encode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* plain,
                         void* out) const = 0;
+  // The way back, for any range of rows.
   virtual Status decode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* in,
                         void* plain) const = 0;
   virtual int64_t row_granule() const noexcept { return 1; }
