@@ -63,6 +63,7 @@ def draw(case: Case, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if name.endswith(".bias"):
         return values * 0.5
     if "lm_head" in name or ("embed_tokens" in name and case.config["tie_word_embeddings"]):
+        values[len(values) - case.quiet_tokens :] *= 0.1
         return values * case.embed_std
     if "embed_tokens" in name:
         return values
