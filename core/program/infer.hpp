@@ -1,0 +1,19 @@
+// Running an op's shape rule against a Program: the one way by which recorder, parser and distributor learn what a node
+// gives. Private to core/program. [loader]
+#pragma once
+#include <span>
+
+#include "core/program/op_table.hpp"
+#include "core/program/program.hpp"
+
+namespace tare {
+
+// What `definition` says of `node` (results are not looked at; attributes are completed), for `num_results` of them.
+// Every index of the node must be valid. The answer has been checked: counts, sizes, dimensions that are summed over.
+Result<OpResults> infer_node(const Program& program, const OpDefinition& definition, Node& node, size_t num_results);
+
+// Writes into the weights which dimensions are summed over and into the state what is kept. Refused when that
+// contradicts what another node said.
+Status settle(Program& program, const Node& node, const OpResults& results);
+
+}  // namespace tare
