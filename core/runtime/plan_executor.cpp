@@ -1,0 +1,164 @@
+#include "core/runtime/plan_executor.hpp"
+
+#include <algorithm>
+
+namespace tare {
+namespace {
+
+int64_t rows_now(const Shape& shape, const StepView& step) noexcept {
+  return Bucket{step.num_tokens, step.num_sequences, step.num_logit_rows}.rows(shape);
+}
+
+TensorView view_of(const TensorInfo& info, void* data) {
+  TensorView view{.data = data, .dtype = info.dtype, .rank = 0, .sizes = {1, 1, 1, 1}, .row_stride = 0};
+  for (const Dim& dim : info.shape) view.sizes[view.rank++] = dim.size;
+  view.row_stride = view.row_elements();
+  return view;
+}
+
+}  // namespace
+
+struct PlanExecutor::Bound {
+  const PlanStep* step = nullptr;
+  std::unique_ptr<Instance> instance;
+  std::vector<TensorView> inputs, outputs;
+  std::vector<WeightView> weights;
+  const StateView* state = nullptr;
+  std::span<std::byte> scratch;
+};
+
+std::vector<Bucket> buckets_for(const ExecutorOptions& options) {
+  std::vector<Bucket> buckets;
+  for (int64_t tokens = 1;; tokens *= 2) {
+    tokens = std::min<int64_t>(tokens, options.max_step_tokens);
+    const int64_t rows = std::min<int64_t>(tokens, options.max_sequences);
+    buckets.push_back({tokens, rows, rows});
+    if (tokens == options.max_step_tokens) return buckets;
+  }
+}
+
+PlanExecutor::~PlanExecutor() = default;
+
+Result<std::unique_ptr<PlanExecutor>> PlanExecutor::create(std::unique_ptr<const Program> program,
+                                                           std::vector<Plan> plans,
+                                                           std::unique_ptr<ResidentWeights> weights,
+                                                           std::unique_ptr<PagedState> state, Device& device,
+                                                           const ExecutorOptions& options, std::string_view label) {
+  auto out = std::unique_ptr<PlanExecutor>(new PlanExecutor);
+  out->program_ = std::move(program), out->plans_ = std::move(plans);
+  out->weights_ = std::move(weights), out->state_ = std::move(state);
+  out->device_ = &device, out->options_ = options;
+  TARE_ASSIGN_OR_RETURN(out->stream_, device.create_stream());
+  int64_t arena = 1;
+  for (const Plan& plan : out->plans_) arena = std::max(arena, plan.arena_bytes);
+  TARE_ASSIGN_OR_RETURN(out->arena_, device.allocate(static_cast<size_t>(arena), Purpose::workspace, label));
+  for (const OutputDecl& o : out->program_->outputs) {
+    if (o.entry == 0 && o.name == "logits") out->logits_value_ = o.value;
+    if (o.entry == 0 && o.name == "token") out->token_value_ = o.value;
+  }
+  if (out->logits_value_ < 0 || out->token_value_ < 0)
+    return invalid(label, ": the text entry has no output \"logits\"");
+  out->vocabulary_ =
+      static_cast<int32_t>(out->program_->values[static_cast<size_t>(out->logits_value_)].info.shape.back().size);
+  for (const Plan& plan : out->plans_) TARE_RETURN_IF_ERROR(out->prepare(plan));
+  return out;
+}
+
+Status PlanExecutor::prepare(const Plan& plan) {
+  auto* base = static_cast<std::byte*>(arena_->data());
+  const auto view = [&](int32_t v) {
+    return view_of(program_->values[static_cast<size_t>(v)].info, base + plan.values[static_cast<size_t>(v)].offset);
+  };
+  std::vector<Bound> steps;
+  for (const PlanStep& step : plan.steps) {
+    Bound bound{
+        .step = &step, .instance = {}, .inputs = {}, .outputs = {}, .weights = {}, .state = nullptr, .scratch = {}};
+    auto instance = step.choice.kernel->instance(*device_, step.problem, step.choice.config);
+    if (!instance.ok()) return std::move(instance).status().in(step.choice.kernel->id());
+    bound.instance = std::move(*instance);
+    for (int32_t v : step.inputs) bound.inputs.push_back(view(v));
+    for (int32_t v : step.outputs) bound.outputs.push_back(view(v));
+    for (int32_t w : step.weights) bound.weights.push_back(w < 0 ? WeightView{} : weights_->view(w));
+    if (step.state >= 0) bound.state = &state_->view(step.state);
+    bound.scratch = {base + step.scratch_offset, static_cast<size_t>(step.scratch_bytes)};
+    steps.push_back(std::move(bound));
+  }
+  bound_.push_back(std::move(steps));
+  return {};
+}
+
+ExecutorLimits PlanExecutor::limits() const {
+  ExecutorLimits limits{.max_step_tokens = options_.max_step_tokens,
+                        .max_sequences = options_.max_sequences,
+                        .context = options_.context,
+                        .vocabulary = vocabulary_,
+                        .groups = {}};
+  for (size_t g = 0; g < state_->groups().size(); ++g)
+    limits.groups.push_back({state_->groups()[g].kind, state_->groups()[g].page_tokens, state_->pages()[g]});
+  return limits;
+}
+
+Status PlanExecutor::launch(const std::vector<Bound>& steps, const StepView& view) {
+  std::vector<TensorView> inputs, outputs;
+  for (const Bound& bound : steps) {
+    inputs = bound.inputs, outputs = bound.outputs;
+    int64_t rows = 0;
+    for (size_t i = 0; i < inputs.size(); ++i)
+      inputs[i].sizes[0] = rows_now(program_->values[static_cast<size_t>(bound.step->inputs[i])].info.shape, view);
+    for (size_t i = 0; i < outputs.size(); ++i)
+      rows += outputs[i].sizes[0] =
+          rows_now(program_->values[static_cast<size_t>(bound.step->outputs[i])].info.shape, view);
+    if (rows == 0) continue;  // no logits are wanted in mid-prompt
+    Status status = bound.instance->launch({.device = *device_,
+                                            .stream = *stream_,
+                                            .step = view,
+                                            .inputs = inputs,
+                                            .outputs = outputs,
+                                            .weights = bound.weights,
+                                            .state = bound.state,
+                                            .scratch = bound.scratch});
+    if (!status.ok()) return std::move(status).in(bound.step->choice.kernel->id());
+  }
+  return stream_->synchronize();
+}
+
+Result<StepOutput> PlanExecutor::run(const StepInput& step) {
+  StepOutput output;
+  const StepView view = view_step(step, output, storage_);
+  size_t plan = 0;
+  while (plan < plans_.size() &&
+         (plans_[plan].bucket.tokens < view.num_tokens || plans_[plan].bucket.sequences < view.num_sequences ||
+          plans_[plan].bucket.logit_rows < view.num_logit_rows))
+    ++plan;
+  if (plan == plans_.size())
+    return invalid("a step has ", view.num_tokens, " tokens of ", view.num_sequences,
+                   " sequences, the largest plan takes ", to_string(plans_.back().bucket));
+  TARE_RETURN_IF_ERROR(launch(bound_[plan], view));
+  last_plan_ = plan, last_logit_rows_ = view.num_logit_rows;
+  const auto* base = static_cast<const std::byte*>(arena_->data());
+  if (view.num_logit_rows > 0) {
+    TARE_RETURN_IF_ERROR(device_->copy_out(*stream_, output.ids.data(),
+                                           base + plans_[plan].values[static_cast<size_t>(token_value_)].offset,
+                                           output.ids.size() * sizeof(int32_t)));
+    TARE_RETURN_IF_ERROR(stream_->synchronize());
+  }
+  return output;
+}
+
+Result<std::vector<float>> PlanExecutor::logits() const {
+  const auto value = static_cast<size_t>(logits_value_);
+  const TensorInfo& info = program_->values[value].info;
+  const int64_t count = last_logit_rows_ * vocabulary_;
+  std::vector<std::byte> raw(static_cast<size_t>(count * size_of(info.dtype)));
+  const auto* base = static_cast<const std::byte*>(arena_->data());
+  TARE_RETURN_IF_ERROR(
+      device_->copy_out(*stream_, raw.data(), base + plans_[last_plan_].values[value].offset, raw.size()));
+  TARE_RETURN_IF_ERROR(stream_->synchronize());
+  std::vector<float> out(static_cast<size_t>(count));
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = info.dtype == DType::f32 ? reinterpret_cast<const float*>(raw.data())[i]
+                                      : to_float(reinterpret_cast<const bf16*>(raw.data())[i]);
+  return out;
+}
+
+}  // namespace tare

@@ -1,0 +1,57 @@
+// PlanExecutor: runs steps of one model on one device by its Plans, and by nothing else. One engine thread calls run().
+#pragma once
+#include <memory>
+
+#include "core/engine/executor.hpp"
+#include "core/runtime/state.hpp"
+#include "core/runtime/weights.hpp"
+
+namespace tare {
+
+struct ExecutorOptions {
+  int32_t context = 0;  // positions that a sequence may have
+  int32_t max_step_tokens = 512;
+  int32_t max_sequences = 64;
+};
+// The buckets that a model's Plans are made for: token counts 1, 2, 4, .. up to max_step_tokens.
+std::vector<Bucket> buckets_for(const ExecutorOptions& options);
+
+class PlanExecutor final : public Executor {
+ public:
+  // Everything but `device` is taken over; `program` is where the plans' problems point, so it lies on the heap.
+  static Result<std::unique_ptr<PlanExecutor>> create(std::unique_ptr<const Program> program, std::vector<Plan> plans,
+                                                      std::unique_ptr<ResidentWeights> weights,
+                                                      std::unique_ptr<PagedState> state, Device& device,
+                                                      const ExecutorOptions& options, std::string_view label);
+  ~PlanExecutor() override;
+  ExecutorLimits limits() const override;
+  Result<StepOutput> run(const StepInput& step) override;
+  // The last step's logits, [num_logit_rows, vocabulary]: for golden tests and benchmarks.
+  Result<std::vector<float>> logits() const;
+  std::span<const Plan> plans() const noexcept { return plans_; }
+  const Program& program() const noexcept { return *program_; }
+  int64_t arena_bytes() const noexcept { return static_cast<int64_t>(arena_->bytes()); }
+
+ private:
+  PlanExecutor() = default;
+  struct Bound;  // a Plan's step with its instance and views
+  Status prepare(const Plan& plan);
+  Status launch(const std::vector<Bound>& steps, const StepView& view);
+
+  std::unique_ptr<const Program> program_;
+  std::vector<Plan> plans_;
+  std::vector<std::vector<Bound>> bound_;  // by plan
+  std::unique_ptr<ResidentWeights> weights_;
+  std::unique_ptr<PagedState> state_;
+  Device* device_ = nullptr;
+  std::unique_ptr<Stream> stream_;
+  std::unique_ptr<Buffer> arena_;
+  ExecutorOptions options_;
+  int32_t vocabulary_ = 0;
+  int32_t logits_value_ = kAbsent, token_value_ = kAbsent;
+  size_t last_plan_ = 0;
+  int64_t last_logit_rows_ = 0;
+  StepViewStorage storage_;
+};
+
+}  // namespace tare

@@ -1,0 +1,90 @@
+#include "core/runtime/weights.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+
+namespace tare {
+namespace {
+
+constexpr int64_t kAlignment = 4096;
+constexpr int64_t kChunkBytes = 1 << 20;  // plain bytes that one worker holds
+
+int64_t aligned(int64_t n) noexcept { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Reads and encodes one weight, chunks of rows over the workers.
+Status encode(const WeightDecl& decl, const WeightInfo& info, const Layout& layout, const PlainWeights& source,
+              CpuParallel* parallel, void* out, const std::function<void(int64_t)>& advance) {
+  const int64_t row_bytes = info.inputs() * size_of(info.dtype), granule = layout.row_granule();
+  const int64_t rows = info.outputs(), step = std::max<int64_t>(1, kChunkBytes / row_bytes / granule) * granule;
+  const int64_t chunks = (rows + step - 1) / step;
+  std::mutex mutex;
+  Status first_failure;
+  const auto body = [&](int64_t begin, int64_t end, int32_t) {
+    std::vector<std::byte> plain(static_cast<size_t>(std::min(step, rows) * row_bytes));
+    for (int64_t c = begin; c < end; ++c) {
+      const int64_t row_begin = c * step, row_end = std::min(rows, row_begin + step);
+      Status status = source.read(decl, info, row_begin, row_end, plain.data());
+      if (status.ok()) status = layout.encode(info, row_begin, row_end, plain.data(), out);
+      const std::lock_guard lock(mutex);
+      if (!status.ok() && first_failure.ok()) first_failure = std::move(status);
+      if (advance) advance((row_end - row_begin) * row_bytes);
+    }
+  };
+  if (parallel != nullptr)
+    parallel->run(chunks, 1, body);
+  else
+    body(0, chunks, 0);
+  return first_failure;
+}
+
+}  // namespace
+
+int64_t resident_bytes(const Program& program, const Settlement& settlement, const Registry& registry) {
+  int64_t total = 0;
+  for (size_t w = 0; w < program.weights.size(); ++w)
+    if (const Layout* layout = registry.layout(settlement.layouts[w]))
+      total += aligned(layout->bytes(weight_info(program, static_cast<int32_t>(w))));
+  return total;
+}
+
+Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& program, const Settlement& settlement,
+                                                               const Registry& registry, Device& device,
+                                                               const PlainWeights& source, std::string_view label,
+                                                               const std::function<void(int64_t)>& advance) {
+  auto out = std::unique_ptr<ResidentWeights>(new ResidentWeights);
+  std::vector<const Layout*> layouts;
+  std::vector<int64_t> offsets;
+  int64_t total = 0;
+  for (size_t w = 0; w < program.weights.size(); ++w) {
+    TARE_RETURN_IF_ERROR(source.check(program.weights[w]));
+    out->infos_.push_back(weight_info(program, static_cast<int32_t>(w)));
+    const Layout* layout = registry.layout(settlement.layouts[w]);
+    if (layout == nullptr)
+      return failure(Code::unsupported, "weight ", program.weights[w].name, ": no plugin brings layout ",
+                     settlement.layouts[w]);
+    if (Verdict v = layout->supports(out->infos_.back()); !v)
+      return failure(Code::unsupported, "weight ", program.weights[w].name, ": layout ", layout->id(), ": ", v.reason);
+    layouts.push_back(layout);
+    offsets.push_back(total);
+    total += aligned(layout->bytes(out->infos_.back()));
+  }
+  TARE_ASSIGN_OR_RETURN(out->buffer_,
+                        device.allocate(static_cast<size_t>(std::max<int64_t>(total, 1)), Purpose::weights, label));
+  if (!device.host_addressable())
+    return failure(Code::unsupported, device.info().id, ": loading through staging memory is not written yet");
+  auto* parallel = static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
+  auto* base = static_cast<std::byte*>(out->buffer_->data());
+  for (size_t w = 0; w < program.weights.size(); ++w) {
+    TARE_RETURN_IF_ERROR(
+        encode(program.weights[w], out->infos_[w], *layouts[w], source, parallel, base + offsets[w], advance));
+    out->views_.push_back({.data = base + offsets[w],
+                           .bytes = layouts[w]->bytes(out->infos_[w]),
+                           .layout = layouts[w]->id(),
+                           .info = &out->infos_[w],
+                           .decoder = layouts[w]});
+  }
+  return out;
+}
+
+}  // namespace tare

@@ -1,0 +1,42 @@
+// ResidentWeights: a Program's weights on a device, each once, in the layout that the settlement gave it. [loader],
+// then const and [any thread].
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "core/program/plan.hpp"
+
+namespace tare {
+
+// Where plain weights come from: a checkpoint, or made up in tests. Implementations are [any thread].
+class PlainWeights {
+ public:
+  virtual ~PlainWeights() = default;
+  // Is the weight there, of the declared shape and a type that we read? One sentence otherwise.
+  virtual Status check(const WeightDecl& weight) const = 0;
+  // Rows [row_begin, row_end) of the weight as a matrix of `info`, in info.dtype, packed.
+  virtual Status read(const WeightDecl& weight, const WeightInfo& info, int64_t row_begin, int64_t row_end,
+                      void* out) const = 0;
+};
+
+// Bytes of all weights in their layouts, alignment included.
+int64_t resident_bytes(const Program& program, const Settlement& settlement, const Registry& registry);
+
+class ResidentWeights {
+ public:
+  // Checks every weight before the first is read. `advance(bytes)` is called as plain bytes are done. A failure leaves
+  // nothing allocated. `program` and the registry's layouts must outlive the result.
+  static Result<std::unique_ptr<ResidentWeights>> load(const Program& program, const Settlement& settlement,
+                                                       const Registry& registry, Device& device,
+                                                       const PlainWeights& source, std::string_view label,
+                                                       const std::function<void(int64_t)>& advance);
+  const WeightView& view(int32_t weight) const noexcept { return views_[static_cast<size_t>(weight)]; }
+  int64_t bytes() const noexcept { return static_cast<int64_t>(buffer_->bytes()); }
+
+ private:
+  std::vector<WeightInfo> infos_;
+  std::vector<WeightView> views_;
+  std::unique_ptr<Buffer> buffer_;
+};
+
+}  // namespace tare
