@@ -25,7 +25,8 @@ endif()
 find_package(Threads REQUIRED)
 
 add_library(tare_warnings INTERFACE)
-target_compile_options(tare_warnings INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror)
+target_compile_options(tare_warnings INTERFACE -Wall -Wextra -Wshadow -Werror
+                       $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
 
 set(TARE_SANITIZE "" CACHE STRING "Sanitizers for everything of ours: address,undefined or thread")
 if(TARE_SANITIZE)

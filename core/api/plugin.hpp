@@ -2,11 +2,13 @@
 // that receives a Registrar. Nothing throws across it; nothing outlives the library (the host keeps it loaded).
 //
 //   TARE_PLUGIN("org.example.attention", "1.0.0", register_plugin)     // once, in one source file
+//   with  tare::Status register_plugin(tare::Registrar&);              // an exception that leaves it becomes a Status
 //
 // Contract: docs/formats/plugin.md.
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string_view>
 
@@ -77,6 +79,20 @@ constexpr PluginDescriptor describe(std::string_view id, std::string_view versio
   d.register_into = register_into;
   return d;
 }
+
+// What the door calls: the author's function with its exceptions turned into a Status, so that nothing throws across.
+template <auto register_function>
+Status shielded(Registrar& registrar) noexcept {
+  try {
+    try {
+      return register_function(registrar);
+    } catch (const std::exception& e) {
+      return failure(Code::internal, "it threw: ", e.what());
+    }
+  } catch (...) {
+    return {Code::internal, "it threw"};
+  }
+}
 }  // namespace detail
 }  // namespace tare
 
@@ -85,5 +101,5 @@ constexpr PluginDescriptor describe(std::string_view id, std::string_view versio
   extern "C" {                                                                                               \
   extern TARE_EXPORT __attribute__((section(".tare_plugin"))) const ::tare::PluginDescriptor tare_plugin_v1; \
   constinit const ::tare::PluginDescriptor tare_plugin_v1 =                                                  \
-      ::tare::detail::describe(plugin_id, plugin_version, register_function);                                \
+      ::tare::detail::describe(plugin_id, plugin_version, ::tare::detail::shielded<register_function>);      \
   }
