@@ -30,6 +30,9 @@ constexpr std::string_view name(Checkpoint::Kind kind) noexcept {
 
 struct CheckpointOptions {
   bool weights = true;  // false: config and text only; a folder then needs nothing but config.json
+  // A GGUF of an architecture that no family reads: true opens it all the same, for looking at its tensors under their
+  // own names; false refuses it.
+  bool any_architecture = false;
 };
 // `path`: a Hugging Face folder, one of its .safetensors files (then only that file's tensors), or a .gguf file.
 // `families`: whose GGUF mappings are used. Every failure is one sentence; a name such as org/model that is no path is

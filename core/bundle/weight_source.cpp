@@ -75,6 +75,12 @@ Status check_budget(const WeightSource& source, std::string_view what, int64_t b
                  ", the memory budget is ", budget_bytes, " bytes (", human_bytes(budget_bytes), ")");
 }
 
+Status check_readable(const WeightSource& source, std::string_view what) {
+  for (const StoredTensor& tensor : source.tensors())
+    if (!tensor.dtype) return source.read(tensor, 0, 0, DType::u8, {}).in(what);
+  return {};
+}
+
 Result<std::string> sha256_of(const WeightSource& source, const StoredTensor& tensor) {
   Sha256 hash;
   if (!tensor.dtype) return source.read(tensor, 0, 0, DType::u8, {});  // says why it cannot be read

@@ -69,6 +69,8 @@ int64_t presented_bytes(const WeightSource& source) noexcept;
 int64_t stored_bytes(const WeightSource& source) noexcept;
 // Refuses weights that exceed `budget_bytes` as presented, with both figures; reads nothing. `what`: the model.
 Status check_budget(const WeightSource& source, std::string_view what, int64_t budget_bytes);
+// Refuses weights of which some cannot be read, with the first of them by name and type; reads nothing.
+Status check_readable(const WeightSource& source, std::string_view what);
 // SHA-256 of a tensor's plain bytes as presented.
 Result<std::string> sha256_of(const WeightSource& source, const StoredTensor& tensor);
 
