@@ -4,7 +4,7 @@
 #
 #   tests/bench/peers/build_llama_cpp.sh [CACHE_FOLDER]      default: .cache/peers in the repository
 #
-# Leaves CACHE_FOLDER/llama.cpp/bin/{llama-bench,llama-simple,peer-logits} and CACHE_FOLDER/llama.cpp/BUILD_INFO.
+# Leaves CACHE_FOLDER/llama.cpp/bin/{llama-bench,llama-simple,peer-logits,peer-tokenize} and CACHE_FOLDER/llama.cpp/BUILD_INFO.
 # Safe to repeat: does nothing when the pinned version is already built. JOBS=N sets the number of compile jobs (1).
 set -euo pipefail
 
@@ -52,13 +52,13 @@ build_source() {
     { tail -30 "$cache/build.log" >&2; exit 1; }
 }
 
-# peer-logits is ours: it feeds token ids through libllama and prints greedy tokens and logits (see peer_logits.cpp).
+# build_ours SOURCE PROGRAM: one of our own programs over libllama.
 build_ours() {
   local libraries
   libraries=$(find "$build" -name 'libllama.a' -o -name 'libggml*.a' | tr '\n' ' ')
   # shellcheck disable=SC2086  # the list of libraries is meant to split
-  g++ -O2 -std=c++17 -I"$source/include" -I"$source/ggml/include" "$here/peer_logits.cpp" \
-    -Wl,--start-group $libraries -Wl,--end-group -fopenmp -lpthread -ldl -o "$out/bin/peer-logits"
+  g++ -O2 -std=c++17 -I"$source/include" -I"$source/ggml/include" "$1" \
+    -Wl,--start-group $libraries -Wl,--end-group -fopenmp -lpthread -ldl -o "$2"
 }
 
 get_source
@@ -73,5 +73,8 @@ if [[ ! -x $out/bin/llama-bench ]] || ! grep -q "^version=$VERSION$" "$out/BUILD
     echo "options=Release GGML_NATIVE=ON static"
   } >"$out/BUILD_INFO"
 fi
-if [[ $here/peer_logits.cpp -nt $out/bin/peer-logits ]]; then build_ours; fi
+for name in logits tokenize; do
+  program=$here/peer_$name.cpp
+  if [[ $program -nt $out/bin/peer-$name ]]; then build_ours "$program" "$out/bin/peer-$name"; fi
+done
 say "ready: $out/bin"
