@@ -1,10 +1,10 @@
 //! Filters, tests and functions where MiniJinja's own differ from Jinja2's, and those that Transformers adds.
 use crate::json_format::{dumps, Style};
 use crate::py_value::str_of;
+use crate::scalar_filters;
 use crate::strftime;
 use minijinja::value::{from_args, Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State};
-use std::fmt::Write;
 
 /// Where `render` puts the time for strftime_now.
 pub const NOW: &str = "__tare_now";
@@ -19,15 +19,10 @@ pub fn add_all(env: &mut Environment<'static>) {
     env.add_filter("count", length);
     env.add_filter("default", default);
     env.add_filter("d", default);
-    env.add_filter("indent", indent);
-    env.add_filter("int", int);
-    env.add_filter("float", float);
-    env.add_filter("replace", replace);
     env.add_filter("items", items);
-    env.add_filter("center", center);
-    env.add_filter("wordcount", |text: &str| text.split_whitespace().count());
-    env.add_filter("truncate", minijinja_contrib::filters::truncate);
-    env.add_filter("striptags", minijinja_contrib::filters::striptags);
+    env.add_filter("sum", sum);
+    env.add_filter("__tare_sum", minijinja::filters::sum);
+    scalar_filters::add_all(env);
     env.add_test("sequence", |value: &Value| {
         matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
     });
@@ -42,7 +37,7 @@ pub fn add_all(env: &mut Environment<'static>) {
     env.add_function("joiner", minijinja_contrib::globals::joiner);
 }
 
-fn invalid(message: String) -> Error {
+pub fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, message)
 }
 
@@ -57,7 +52,7 @@ fn strftime_now(state: &State, format: &str) -> Result<String, Error> {
 }
 
 /// A positional argument, or the keyword argument of that name.
-fn argument(positional: Option<Value>, kwargs: &Kwargs, name: &str) -> Result<Option<Value>, Error> {
+pub fn argument(positional: Option<Value>, kwargs: &Kwargs, name: &str) -> Result<Option<Value>, Error> {
     match positional {
         Some(value) => Ok(Some(value)),
         None => kwargs.get::<Option<Value>>(name),
@@ -119,82 +114,6 @@ fn default(value: &Value, other: Option<Value>, boolean: Option<Value>, kwargs: 
     Ok(if value.is_undefined() || (boolean && !value.is_true()) { other } else { value.clone() })
 }
 
-fn indent(
-    value: &Value,
-    width: Option<Value>,
-    first: Option<Value>,
-    blank: Option<Value>,
-    kwargs: Kwargs,
-) -> Result<String, Error> {
-    let margin = match argument(width, &kwargs, "width")? {
-        None => " ".repeat(4),
-        Some(width) => match width.as_str() {
-            Some(text) => text.to_string(),
-            None => " ".repeat(usize::try_from(width)?.min(1000)),
-        },
-    };
-    let first = argument(first, &kwargs, "first")?.is_some_and(|on| on.is_true());
-    let blank = argument(blank, &kwargs, "blank")?.is_some_and(|on| on.is_true());
-    kwargs.assert_all_used()?;
-    let text = str_of(value)?;
-    let mut out = String::with_capacity(text.len());
-    for (i, line) in text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate() {
-        if i > 0 {
-            out.push('\n');
-        }
-        if (i == 0 && first) || (i > 0 && (blank || !line.is_empty())) {
-            out.push_str(&margin);
-        }
-        out.push_str(line);
-    }
-    Ok(out)
-}
-
-/// int(text), or the default (0) where that is no number.
-fn int(value: &Value, default: Option<Value>, base: Option<u32>, kwargs: Kwargs) -> Result<Value, Error> {
-    let default = argument(default, &kwargs, "default")?.unwrap_or_else(|| Value::from(0));
-    let base = match base {
-        Some(base) => base,
-        None => kwargs.get::<Option<u32>>("base")?.unwrap_or(10),
-    };
-    kwargs.assert_all_used()?;
-    if !(2..=36).contains(&base) {
-        return Err(invalid(format!("int: base {base} is outside 2..36")));
-    }
-    Ok(match value.kind() {
-        ValueKind::Bool => Value::from(i64::from(value.is_true())),
-        ValueKind::Number if value.is_integer() => value.clone(),
-        ValueKind::Number => Value::from(f64::try_from(value.clone())? as i128),
-        ValueKind::String => {
-            let text = value.as_str().unwrap_or_default().trim().replace('_', "");
-            match (i128::from_str_radix(&text, base), text.parse::<f64>()) {
-                (Ok(number), _) => Value::from(number),
-                (_, Ok(number)) if number.is_finite() => Value::from(number as i128),
-                _ => default,
-            }
-        }
-        _ => default,
-    })
-}
-
-fn float(value: &Value, default: Option<f64>) -> Value {
-    let number = match value.kind() {
-        ValueKind::Bool => Some(f64::from(u8::from(value.is_true()))),
-        ValueKind::Number => f64::try_from(value.clone()).ok(),
-        ValueKind::String => value.as_str().and_then(|text| text.trim().parse().ok()),
-        _ => None,
-    };
-    Value::from(number.unwrap_or(default.unwrap_or(0.0)))
-}
-
-fn replace(value: &Value, from: &str, to: &str, count: Option<usize>) -> Result<String, Error> {
-    let text = str_of(value)?;
-    Ok(match count {
-        Some(count) => text.replacen(from, to, count),
-        None => text.replace(from, to),
-    })
-}
-
 fn items(value: &Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Ok(Value::from(Vec::<Value>::new()));
@@ -210,12 +129,17 @@ fn items(value: &Value) -> Result<Value, Error> {
     Ok(Value::from(pairs))
 }
 
-fn center(text: &str, width: Option<usize>) -> String {
-    let width = width.unwrap_or(80).min(100_000);
-    let missing = width.saturating_sub(text.chars().count());
-    // Python's str.center: the odd space goes left when the width is odd.
-    let left = missing / 2 + (missing & width & 1);
-    let mut out = String::new();
-    let _ = write!(out, "{:left$}{text}{:right$}", "", "", left = left, right = missing - left);
-    out
+
+fn sum(state: &State, value: &Value, attribute: Option<Value>, start: Option<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    let attribute = argument(attribute, &kwargs, "attribute")?;
+    let start = argument(start, &kwargs, "start")?;
+    kwargs.assert_all_used()?;
+    let mut items: Vec<Value> = start.into_iter().collect();
+    for item in value.try_iter()? {
+        items.push(match &attribute {
+            Some(name) => item.get_item(name)?,
+            None => item,
+        });
+    }
+    state.apply_filter("__tare_sum", &[Value::from(items)])
 }

@@ -11,6 +11,7 @@ mod pieces;
 mod pre_tokenizers;
 mod py_methods;
 mod py_value;
+mod scalar_filters;
 mod special_tokens;
 mod stream;
 mod strftime;

@@ -45,6 +45,10 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Valu
             strings([head, mark, tail])
         }
         "rsplit" => rsplit(text, args)?,
+        "splitlines" => {
+            let (keep_ends,): (Option<bool>,) = from_args(args)?;
+            strings(split_lines(text, keep_ends.unwrap_or(false)))
+        }
         "index" => {
             let (what,): (&str,) = from_args(args)?;
             match text.find(what) {
@@ -89,6 +93,23 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Valu
 
 fn strings<'a>(parts: impl IntoIterator<Item = &'a str>) -> Value {
     Value::from(parts.into_iter().map(Value::from).collect::<Vec<_>>())
+}
+
+/// Python's line boundaries, which are more than a newline.
+fn split_lines(text: &str, keep_ends: bool) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_end = |c: char| matches!(c, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}');
+        let Some((at, end)) = rest.char_indices().find(|(_, c)| is_end(*c)) else {
+            lines.push(rest);
+            break;
+        };
+        let size = if rest[at..].starts_with("\r\n") { 2 } else { end.len_utf8() };
+        lines.push(&rest[..if keep_ends { at + size } else { at }]);
+        rest = &rest[at + size..];
+    }
+    lines
 }
 
 fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {

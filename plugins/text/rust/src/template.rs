@@ -121,6 +121,7 @@ fn prepare(source: &str) -> String {
     }
     let mut out = String::with_capacity(source.len());
     let mut rest = source.as_str();
+    let mut raw = false;
     while let Some(at) = rest.find("{%") {
         let (before, tag) = rest.split_at(at);
         out.push_str(before);
@@ -131,7 +132,9 @@ fn prepare(source: &str) -> String {
         let (tag, after) = tag.split_at(end + 2);
         let inner = &tag[2..tag.len() - 2];
         let word = inner.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
+        raw = (raw && word != "endraw") || word == "raw";
         match word {
+            _ if raw => out.push_str(tag),
             "generation" => out.push_str(&tag.replace("generation", "with")),
             "endgeneration" => out.push_str(&tag.replace("endgeneration", "endwith")),
             _ => out.push_str(tag),
