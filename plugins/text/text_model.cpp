@@ -20,7 +20,9 @@ struct Ids : TareTextIds {
   Ids(const Ids&) = delete;
   Ids& operator=(const Ids&) = delete;
   ~Ids() { tare_text_ids_free(this); }
-  std::vector<int32_t> vector() const { return data ? std::vector<int32_t>(data, data + size) : std::vector<int32_t>(); }
+  std::vector<int32_t> vector() const {
+    return data ? std::vector<int32_t>(data, data + size) : std::vector<int32_t>();
+  }
 };
 
 Status status(int32_t code, const Buffer& error) {

@@ -18,10 +18,10 @@ TEST_CASE("templates render as Transformers renders them") {
     const json::object& c = entry.as_object();
     const std::string name(c.at("name").as_string());
     CAPTURE(name);
-    const std::string source = c.contains("file")
-                                   ? text_test::read_file(text_test::golden_path(
-                                         "templates/" + std::string(c.at("file").as_string())))
-                                   : std::string(c.at("template").as_string());
+    const std::string source =
+        c.contains("file")
+            ? text_test::read_file(text_test::golden_path("templates/" + std::string(c.at("file").as_string())))
+            : std::string(c.at("template").as_string());
     json::object context = c.at("context").as_object();
     for (const auto& token : recorded.at("special_tokens").as_object()) context[token.key()] = token.value();
     const auto text = service->render(source, json::serialize(context), options);
