@@ -1,0 +1,104 @@
+// A layout's promise: the numbers survive bit for bit, whatever they are, in any pieces, inside the bytes it asked for.
+#include <algorithm>
+#include <cstring>
+
+#include "core/plugin/check_parts.hpp"
+
+namespace tare {
+namespace {
+
+constexpr size_t kGuardBytes = 256;
+constexpr std::byte kGuard{0xa5};
+
+// Bits of a splitmix64 sequence: https://prng.di.unimi.it/splitmix64.c
+uint64_t next_bits(uint64_t& state) {
+  uint64_t z = (state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+enum class Content { random, zeros, ones, weights };
+constexpr std::string_view kContentNames[] = {"random bits", "zeros", "ones", "numbers like weights"};
+
+// weights: BF16 or F32 patterns with exponents as trained weights have them, and a few wild ones.
+std::vector<std::byte> make_plain(Content content, DType dtype, size_t bytes) {
+  std::vector<std::byte> out(bytes, content == Content::ones ? std::byte{0xff} : std::byte{0});
+  if (content == Content::zeros || content == Content::ones) return out;
+  uint64_t state = 42;
+  for (size_t i = 0; i < bytes; ++i) {
+    const uint64_t bits = next_bits(state);
+    out[i] = static_cast<std::byte>(bits);
+    const size_t size = static_cast<size_t>(size_of(dtype));
+    if (content == Content::weights && i % size == size - 1 && bits >> 54 != 0)
+      out[i] = static_cast<std::byte>((bits & 0x80) | (0x3a + (bits >> 8) % 4));
+  }
+  return out;
+}
+
+struct Guarded {
+  std::vector<std::byte> bytes;
+  explicit Guarded(size_t size) : bytes(size + kGuardBytes, std::byte{0}) {
+    std::fill(bytes.end() - kGuardBytes, bytes.end(), kGuard);
+  }
+  bool intact() const {
+    return std::all_of(bytes.end() - kGuardBytes, bytes.end(), [](std::byte b) { return b == kGuard; });
+  }
+};
+
+// Encodes and decodes in pieces of `step` rows; the first thing that goes wrong, or "".
+std::string round_trip(const Layout& layout, const WeightInfo& weight, Content content, int64_t step) {
+  const int64_t row_bytes = weight.inputs() * size_of(weight.dtype), rows = weight.outputs();
+  const std::vector<std::byte> plain = make_plain(content, weight.dtype, static_cast<size_t>(rows * row_bytes));
+  Guarded laid_out(static_cast<size_t>(layout.bytes(weight))), back(plain.size());
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const Status status = layout.encode(weight, begin, std::min(rows, begin + step), plain.data() + begin * row_bytes,
+                                        laid_out.bytes.data());
+    if (!status.ok()) return text("encode() failed: ", status.message());
+  }
+  if (!laid_out.intact()) return text("encode() wrote behind the ", layout.bytes(weight), " bytes that bytes() gave");
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const Status status = layout.decode(weight, begin, std::min(rows, begin + step), laid_out.bytes.data(),
+                                        back.bytes.data() + begin * row_bytes);
+    if (!status.ok()) return text("decode() failed: ", status.message());
+  }
+  if (!back.intact()) return "decode() wrote behind the last row";
+  for (size_t i = 0; i < plain.size(); ++i)
+    if (back.bytes[i] != plain[i])
+      return text("row ", static_cast<int64_t>(i) / row_bytes, ", byte ", static_cast<int64_t>(i) % row_bytes, " is ",
+                  static_cast<int>(back.bytes[i]), " after decode(), expected ", static_cast<int>(plain[i]));
+  return "";
+}
+
+}  // namespace
+
+void check_layout(const Layout& layout, CheckSink& sink) {
+  const std::string what = text("layout '", layout.id(), "'");
+  constexpr int64_t kShapes[][2] = {{1, 1},   {1, 16},   {3, 5},     {16, 16},   {31, 33},
+                                    {64, 64}, {33, 100}, {128, 256}, {257, 512}, {96, 1024}};
+  size_t trips = 0;
+  for (const auto& [rows, columns] : kShapes)
+    for (DType dtype : {DType::bf16, DType::f32, DType::f16, DType::u8}) {
+      const WeightInfo weight{.name = "weight", .dtype = dtype, .shape = {rows, columns}, .input_dims = 1};
+      const std::string which = text(name(dtype), " [", rows, ", ", columns, "]");
+      sink.begin(text(what, ": supports() of ", which));
+      if (!layout.supports(weight)) continue;
+      if (layout.bytes(weight) <= 0)
+        return sink.failed(what, text(which, ": bytes() is ", layout.bytes(weight), ", expected more than 0"));
+      for (Content content : {Content::random, Content::zeros, Content::ones, Content::weights})
+        for (int64_t step : {rows, layout.row_granule()}) {
+          const std::string how =
+              text(which, ", ", kContentNames[static_cast<size_t>(content)], ", ", step, " rows at once");
+          sink.begin(text(what, ": encode() and decode() of ", how));
+          if (const std::string wrong = round_trip(layout, weight, content, step); !wrong.empty())
+            return sink.failed(what, text(how, ": ", wrong));
+          ++trips;
+        }
+    }
+  if (trips == 0)
+    sink.warning(what, "supports none of the shapes that were tried");
+  else
+    sink.ok(what, text(trips, " round trips, every bit the same"));
+}
+
+}  // namespace tare

@@ -1,0 +1,45 @@
+// The pieces of the validator. A CheckSink takes lines as they come; `begin` says what is about to run, so that a crash
+// can be put to its cause. [loader]
+#pragma once
+#include <functional>
+#include <string>
+
+#include "core/plugin/check.hpp"
+#include "core/plugin/plugin_host.hpp"
+
+namespace tare {
+
+class CheckSink {
+ public:
+  virtual ~CheckSink() = default;
+  virtual void begin(const std::string& step, Blame blame = Blame::plugin) = 0;
+  virtual void line(CheckLine line) = 0;
+
+  void ok(std::string check, std::string detail) { line({CheckOutcome::ok, std::move(check), std::move(detail)}); }
+  void warning(std::string check, std::string detail) {
+    line({CheckOutcome::warning, std::move(check), std::move(detail)});
+  }
+  void failed(std::string check, std::string detail) {
+    line({CheckOutcome::failed, std::move(check), std::move(detail)});
+  }
+};
+
+// Runs `body` in a child process and passes its lines on; a signal, an exit or the time limit becomes a failed line.
+void check_in_child(int32_t time_limit_ms, CheckSink& sink, const std::function<void(CheckSink&)>& body);
+
+void check_elf(const ElfFile& elf, CheckSink& sink);
+void check_kernel(const KernelCandidate& kernel, CheckSink& sink);
+void check_layout(const Layout& layout, CheckSink& sink);
+void check_family(const ModelFamily& family, CheckSink& sink);
+void check_program(const CProgram& program, CheckSink& sink);
+
+// Problems for a kernel that takes `chain` on `device_kind`: first what it should like, then oddities. What must not be
+// supported says so.
+struct OddProblem {
+  std::string what;
+  Problem problem;
+  bool must_refuse = false;
+};
+std::vector<OddProblem> odd_problems(const std::vector<std::string>& chain, std::string_view device_kind);
+
+}  // namespace tare
