@@ -33,12 +33,11 @@ void check_layout(const Layout& layout, CheckSink& sink);
 void check_family(const ModelFamily& family, CheckSink& sink);
 void check_program(const CProgram& program, CheckSink& sink);
 
-// Problems for a kernel that takes `chain` on `device_kind`: first what it should like, then oddities. What must not be
-// supported says so.
+// Problems for a kernel that takes `chain` on `device_kind`: first what it should like, then oddities (the registry
+// asks a kernel about its own device and ops only).
 struct OddProblem {
   std::string what;
   Problem problem;
-  bool must_refuse = false;
 };
 std::vector<OddProblem> odd_problems(const std::vector<std::string>& chain, std::string_view device_kind);
 
