@@ -37,7 +37,7 @@ def run_json(command: list[str]):
 
 def tare_command(args, threads: int, prompt: int, generate: int) -> list[str]:
     command = [str(args.tare), "bench", "model", str(args.model), "--threads", str(threads)]
-    return [*command, "--prompt", str(prompt), "--generate", str(generate), "--json"]
+    return [*command, "--prompt", str(prompt), "--generate", str(generate), "--repeat", "1", "--json"]
 
 
 def llama_command(args, threads: int, prompt: int, generate: int) -> list[str]:
@@ -59,7 +59,7 @@ def measure_round(args, threads: int) -> dict[str, float]:
     decode = run_json(tare_command(args, threads, 1, args.generate))
     sample["tare_decode"] = decode["decode_tokens_per_second"]
     sample["llama_decode"] = run_json(llama_command(args, threads, 0, args.generate))[0]["avg_ts"]
-    prompt = run_json(tare_command(args, threads, args.prompt, 1))
+    prompt = run_json(tare_command(args, threads, args.prompt, 0))
     sample["tare_prompt"] = prompt["prompt_tokens_per_second"]
     sample["llama_prompt"] = run_json(llama_command(args, threads, args.prompt, 0))[0]["avg_ts"]
     return sample

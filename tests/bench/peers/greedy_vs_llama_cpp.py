@@ -9,8 +9,7 @@ its quantised tensors to BF16 at reading; the same expansion, computed here with
 file for llama.cpp. Where the first token differs, the distance in logits between the two engines' choices (as llama.cpp
 sees them) tells whether BF16's rounding explains it. Ends with 1 if a difference is not explained. Needs numpy and gguf.
 
-Tare is asked with `tare generate --model DEMO --prompt TEXT --max-tokens 64 --temperature 0 --json`, whose answer must
-hold the token ids of the prompt and of the text.
+Tare is asked with `tare generate --model DEMO --tokens IDS --max-tokens 64 --temperature 0 --ignore-eos --json`.
 """
 
 from __future__ import annotations
@@ -81,22 +80,21 @@ def expand_to_bf16(source: Path, target: Path) -> None:
     writer.close()
 
 
-def ids_in(record: dict, names: list[str]) -> list[int]:
-    for name in names:
-        if isinstance(record.get(name), list) and all(isinstance(i, int) for i in record[name]):
-            return record[name]
-    sys.exit(f"tare generate --json has none of the lists {', '.join(names)}; it has {', '.join(record)}")
+def tokenize(peers: Path, model: Path, texts: list[str]) -> list[list[int]]:
+    """llama.cpp's ids, given to both, so that this is a comparison of models; tests/golden compares tokenizers."""
+    data = b"".join(text.encode() + b"\0" for text in texts)
+    program = peers / "llama.cpp" / "bin" / "peer-tokenize"
+    done = subprocess.run([program, model], input=data, capture_output=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def ask_tare(tare: Path, model: Path, prompt: str, count: int) -> tuple[list[int], list[int]]:
-    command = [str(tare), "generate", "--model", str(model), "--prompt", prompt]
+def ask_tare(tare: Path, model: Path, ids: list[int], count: int) -> list[int]:
+    command = [str(tare), "generate", "--model", str(model), "--tokens", ",".join(map(str, ids)), "--ignore-eos"]
     command += ["--max-tokens", str(count), "--temperature", "0", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{shlex.join(command)}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
-    record = json.loads(done.stdout)
-    prompt_ids = ids_in(record, ["prompt_token_ids", "prompt_ids", "prompt_tokens"])
-    return prompt_ids, ids_in(record, ["token_ids", "ids", "tokens"])
+    return json.loads(done.stdout)["tokens"]
 
 
 def ask_llama(peers: Path, model: Path, ids: list[int], count: int) -> dict:
@@ -108,11 +106,12 @@ def last_logits(peers: Path, model: Path, ids: list[int]) -> list[float]:
     return ask_llama(peers, model, ids, -1)["logits"][-1]
 
 
-def compare(args, expanded: Path, prompt: str) -> dict:
-    prompt_ids, ours = ask_tare(args.tare, args.demo, prompt, args.tokens)
+def compare(args, expanded: Path, prompt: str, prompt_ids: list[int]) -> dict:
+    ours = ask_tare(args.tare, args.demo, prompt_ids, args.tokens)
     theirs = ask_llama(args.peers, expanded, prompt_ids, args.tokens)
     result = {"prompt": prompt, "prompt_ids": prompt_ids, "tare": ours, "llama_cpp": theirs["tokens"]}
-    # An end token makes Tare stop, while peer-logits goes on.
+    if len(ours) != args.tokens:
+        sys.exit(f"tare generate gave {len(ours)} tokens, expected {args.tokens}")
     same = next((i for i, (a, b) in enumerate(zip(ours, theirs["tokens"])) if a != b), len(ours))
     result["equal_tokens"] = same
     result["smallest_gap"] = round(min(theirs["gaps"][: max(same, 1)]), 4)
@@ -135,7 +134,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         expanded = Path(scratch) / "demo.BF16.gguf"
         expand_to_bf16(args.demo, expanded)
-        results = [compare(args, expanded, prompt) for prompt in PROMPTS]
+        all_ids = tokenize(args.peers, args.demo, PROMPTS)
+        results = [compare(args, expanded, prompt, ids) for prompt, ids in zip(PROMPTS, all_ids)]
     for result in results:
         print(f"{result['equal_tokens']:3} equal  {result['prompt']!r} {result.get('first_difference', '')}", file=sys.stderr)
     record = {
