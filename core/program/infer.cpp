@@ -13,6 +13,7 @@ Status check_shape(std::string_view what, const Shape& shape) {
 }
 
 Status check(const Program& program, const Node& node, const OpResults& found, size_t num_results, bool has_state) {
+  if (num_results == 0) return invalid("gives results: wanted at least one, found none");
   if (found.results.size() != num_results)
     return invalid("gives results: wanted ", found.results.size(), ", found ", num_results);
   for (const TensorInfo& info : found.results) TARE_RETURN_IF_ERROR(check_shape("its result", info.shape));
@@ -34,6 +35,9 @@ Status check(const Program& program, const Node& node, const OpResults& found, s
 }  // namespace
 
 Result<OpResults> infer_node(const Program& program, const OpDefinition& definition, Node& node, size_t num_results) {
+  if (node.inputs.size() > kMaxInputs || node.weights.size() > kMaxWeights || num_results > kMaxResults)
+    return invalid("is too wide: wanted at most ", kMaxInputs, " inputs, ", kMaxWeights, " weights and ", kMaxResults,
+                   " results, found ", node.inputs.size(), ", ", node.weights.size(), " and ", num_results);
   std::vector<TensorInfo> inputs;
   for (int32_t v : node.inputs) inputs.push_back(program.values[static_cast<size_t>(v)].info);
   std::vector<std::optional<Shape>> weights;
@@ -78,6 +82,28 @@ Status settle(Program& program, const Node& node, const OpResults& results) {
                      "that another operation keeps");
     state.parts = results.state_parts;
   }
+  return {};
+}
+
+std::string weight_mistake(const std::string& name, const Shape& shape, const Part& part) {
+  if (name.empty() || name.size() > 512 || name.find('\0') != std::string::npos)
+    return "wanted a name of 1 to 512 characters";
+  if (shape.empty() || shape.size() > 4) return text("wanted 1 to 4 dimensions, found ", to_string(shape));
+  for (const Dim& dim : shape)
+    if (is_rows(dim.axis)) return text("wanted no rows among its dimensions, found ", to_string(shape));
+  if (!checked_elements(shape)) return text("wanted sizes from 1 and at most 2^48 elements, found ", to_string(shape));
+  if (part.of == 0 && (part.begin != 0 || part.step != 1))
+    return text("wanted the size of the whole for a part, found begin = ", part.begin, " of = 0");
+  if (part.of < 0 || part.begin < 0 || part.step < 1 || part.of > kMaxElements || part.step > kMaxElements)
+    return text("wanted a part inside its tensor, found begin = ", part.begin, " of = ", part.of,
+                " step = ", part.step);
+  // Which dimension of three or more is the outputs' is the reader's knowledge, so it checks those.
+  const int64_t outputs = shape.size() <= 2 ? shape[0].size : 1;
+  if (part.of > 0 && (part.begin >= part.of || outputs - 1 > (part.of - 1 - part.begin) / part.step))
+    return text("wanted a part inside its tensor, found ", to_string(shape), " from output ", part.begin,
+                " by steps of ", part.step, " of ", part.of);
+  if (part.inputs_first && shape.size() < 2)
+    return text("wanted two dimensions to swap for inputs_first, found ", to_string(shape));
   return {};
 }
 

@@ -8,6 +8,9 @@
 
 namespace tare {
 
+// Bounds of one node, so that no text or trace asks for more than its own size.
+constexpr size_t kMaxInputs = 64, kMaxWeights = 256, kMaxResults = 128;
+
 // What `definition` says of `node` (results are not looked at; attributes are completed), for `num_results` of them.
 // Every index of the node must be valid. The answer has been checked: counts, sizes, dimensions that are summed over.
 Result<OpResults> infer_node(const Program& program, const OpDefinition& definition, Node& node, size_t num_results);
@@ -15,5 +18,8 @@ Result<OpResults> infer_node(const Program& program, const OpDefinition& definit
 // Writes into the weights which dimensions are summed over and into the state what is kept. Refused when that
 // contradicts what another node said.
 Status settle(Program& program, const Node& node, const OpResults& results);
+
+// What is wrong with a weight's declaration, as "wanted .., found .."; empty: nothing.
+std::string weight_mistake(const std::string& name, const Shape& shape, const Part& part);
 
 }  // namespace tare

@@ -1,6 +1,7 @@
 #include "core/program/recorder.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/program/infer.hpp"
@@ -9,7 +10,7 @@ namespace tare {
 namespace {
 
 // A model that records more is broken (a count of layers out of a bad config): memory stays bounded.
-constexpr size_t kMaxNodes = 1 << 20, kMaxWeights = 1 << 20, kMaxMistakes = 200;
+constexpr size_t kMaxNodes = 1 << 20, kMaxDeclared = 1 << 20, kMaxMistakes = 200;
 
 // "model.layers.7.mlp" -> "model.layers.*.mlp": layers repeat each other's mistakes.
 std::string without_numbers(std::string_view sentence) {
@@ -25,26 +26,6 @@ std::string without_numbers(std::string_view sentence) {
     }
   }
   return out;
-}
-
-std::string check_weight(const Shape& shape, const Part& part) {
-  if (shape.empty() || shape.size() > 4) return text("wanted 1 to 4 dimensions, found ", to_string(shape));
-  for (const Dim& dim : shape)
-    if (is_rows(dim.axis)) return text("wanted no rows among its dimensions, found ", to_string(shape));
-  if (!checked_elements(shape)) return text("wanted sizes from 1 and at most 2^48 elements, found ", to_string(shape));
-  if (part.of == 0 && (part.begin != 0 || part.step != 1))
-    return text("wanted the size of the whole for a part, found begin = ", part.begin, " of = 0");
-  if (part.of < 0 || part.begin < 0 || part.step < 1 || part.of > kMaxElements || part.step > kMaxElements)
-    return text("wanted a part inside its tensor, found begin = ", part.begin, " of = ", part.of,
-                " step = ", part.step);
-  // Which dimension of three or more is the outputs' is the reader's knowledge, so it checks those.
-  const int64_t outputs = shape.size() <= 2 ? shape[0].size : 1;
-  if (part.of > 0 && (part.begin >= part.of || outputs - 1 > (part.of - 1 - part.begin) / part.step))
-    return text("wanted a part inside its tensor, found ", to_string(shape), " from output ", part.begin,
-                " by steps of ", part.step, " of ", part.of);
-  if (part.inputs_first && shape.size() < 2)
-    return text("wanted two dimensions to swap for inputs_first, found ", to_string(shape));
-  return {};
 }
 
 }  // namespace
@@ -69,10 +50,8 @@ Weight ProgramRecorder::weight(std::string name, Shape shape, Part part, int32_t
     mistake(text(file_and_line(where), ": weight ", name, ": ", sentence));
     return Weight{kPoison};
   };
-  if (name.empty() || name.size() > 512 || name.find('\0') != std::string::npos)
-    return refuse("wanted a name of 1 to 512 characters");
-  if (std::string sentence = check_weight(shape, part); !sentence.empty()) return refuse(sentence);
-  if (program_->weights.size() >= kMaxWeights) return refuse(text("wanted at most ", kMaxWeights, " weights"));
+  if (std::string sentence = weight_mistake(name, shape, part); !sentence.empty()) return refuse(sentence);
+  if (program_->weights.size() >= kMaxDeclared) return refuse(text("wanted at most ", kMaxDeclared, " weights"));
   const auto [at, fresh] =
       weights_.try_emplace(text(name, '@', part.begin), static_cast<int32_t>(program_->weights.size()));
   if (!fresh) {
@@ -93,6 +72,10 @@ Weight ProgramRecorder::weight(std::string name, Shape shape, Part part, int32_t
 }
 
 Constant ProgramRecorder::constant(std::vector<float> values) {
+  if (!std::ranges::all_of(values, [](float f) { return std::isfinite(f); })) {
+    mistake(text("a table of ", values.size(), " numbers: wanted finite ones, found infinity or NaN"));
+    return {kPoison};
+  }
   std::string bytes(values.size() * sizeof(float), '\0');
   if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   const auto [at, fresh] = constants_.try_emplace(std::move(bytes), static_cast<int32_t>(program_->constants.size()));
@@ -129,7 +112,10 @@ void ProgramRecorder::output(int32_t entry, std::string_view name, Tensor value,
   for (const OutputDecl& old : program_->outputs)
     if (old.entry == entry && old.name == name)
       return mistake(text(file_and_line(where), ": output ", name, ": wanted one of that name, found two"));
-  program_->values[static_cast<size_t>(value.id)].name = name;
+  ValueDecl& decl = program_->values[static_cast<size_t>(value.id)];
+  if (decl.entry != entry)
+    return mistake(text(file_and_line(where), ": output ", name, ": wanted a value of its own entry"));
+  if (decl.node != kAbsent) decl.name = name;
   program_->outputs.push_back({entry, std::string(name), value.id});
 }
 
@@ -146,6 +132,8 @@ bool ProgramRecorder::resolve(const Call& call, Node& node) {
       good = false;
     else if (id < 0 || static_cast<size_t>(id) >= program_->values.size())
       missing(text("wanted a value of this trace as input ", i, ", found none"));
+    else if (program_->values[static_cast<size_t>(id)].entry != call.entry)
+      missing(text("wanted a value of its own entry as input ", i, ", found one of another"));
     node.inputs.push_back(id);
   }
   for (size_t w = 0; w < call.weights.size(); ++w) {
@@ -172,6 +160,11 @@ void ProgramRecorder::record(const Call& call, std::span<Tensor> results) {
   };
   Node node;
   if (!resolve(call, node)) return;
+  for (const Attribute& a : call.attributes) {
+    if (const Constant* table = std::get_if<Constant>(&a.value); table != nullptr && table->id == kPoison) return;
+    if (const float* f = std::get_if<float>(&a.value); f != nullptr && !std::isfinite(*f))
+      return refuse(text("wanted a finite ", a.name, ", found ", to_string(*f)));
+  }
   const OpDefinition* definition = ops_->find(call.op);
   if (definition == nullptr) return refuse(ops_->unknown(call.op));
   if (program_->nodes.size() >= kMaxNodes) return refuse(text("wanted at most ", kMaxNodes, " operations"));
