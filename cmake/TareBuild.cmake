@@ -23,6 +23,7 @@ if(TARE_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${TARE_CCACHE})
 endif()
 find_package(Threads REQUIRED)
+include(TarePlugin)
 
 add_library(tare_warnings INTERFACE)
 target_compile_options(tare_warnings INTERFACE -Wall -Wextra -Wshadow -Werror

@@ -1,0 +1,25 @@
+# What an installation holds: bin/tare, lib/tare/plugins/*.so (the executable and each plugin install themselves), the headers of tare::api,
+# and find_package(tare). Nothing in it knows where it was installed: it may be moved.
+include(CMakePackageConfigHelpers)
+set(TARE_CMAKE_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/tare)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/api/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tare/core/api
+        FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+# Device headers that kernel plugins' .cuh files include; compiled at run time.
+if(EXISTS ${PROJECT_SOURCE_DIR}/jit/cuh)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/jit/cuh/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tare/jit/cuh
+          FILES_MATCHING PATTERN "*.cuh" PATTERN "*.hpp" PATTERN "*.h")
+endif()
+install(TARGETS tare_api EXPORT tareTargets)
+install(EXPORT tareTargets NAMESPACE tare:: DESTINATION ${TARE_CMAKE_DESTINATION})
+
+get_target_property(TARE_API_HASH tare_api INTERFACE_COMPILE_DEFINITIONS)
+string(REGEX REPLACE ".*TARE_API_HASH=\"([0-9a-f]*)\".*" "\\1" TARE_API_HASH "${TARE_API_HASH}")
+configure_package_config_file(
+  ${PROJECT_SOURCE_DIR}/cmake/tareConfig.cmake.in ${CMAKE_BINARY_DIR}/cmake/tareConfig.cmake
+  INSTALL_DESTINATION ${TARE_CMAKE_DESTINATION} PATH_VARS CMAKE_INSTALL_PREFIX CMAKE_INSTALL_LIBDIR)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/cmake/tareConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/cmake/tareConfig.cmake ${CMAKE_BINARY_DIR}/cmake/tareConfigVersion.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/TarePlugin.cmake ${PROJECT_SOURCE_DIR}/cmake/plugin.version
+        DESTINATION ${TARE_CMAKE_DESTINATION})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,65 @@
+# Installs the build tree, moves the installation, builds docs/guide's plugins and plugins/template against it, runs
+# the kernel's own test and checks each plugin with the installed executable (or the validator alone where there is none).
+set(work ${BINARY_DIR}/tests/guide)
+file(REMOVE_RECURSE ${work})
+file(MAKE_DIRECTORY ${work})
+
+# step(what command ..): runs it; a failure ends the test with its output.
+function(step what)
+  execute_process(COMMAND ${ARGN} WORKING_DIRECTORY ${work} RESULT_VARIABLE failed OUTPUT_VARIABLE output
+                  ERROR_VARIABLE output)
+  if(failed)
+    message(FATAL_ERROR "${what} failed (${failed}):\n${output}")
+  endif()
+  message(STATUS "${what}: ok")
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+function(expect text)
+  string(FIND "${output}" "${text}" at)
+  if(at EQUAL -1)
+    message(FATAL_ERROR "expected '${text}' in:\n${output}")
+  endif()
+endfunction()
+
+step("install" ${CMAKE_COMMAND} --install ${BINARY_DIR} --prefix ${work}/installed)
+file(RENAME ${work}/installed ${work}/moved)
+set(prefix ${work}/moved)
+set(tare ${prefix}/bin/tare)
+
+set(plugins "")
+foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "plugins/template tare_template")
+  separate_arguments(pair UNIX_COMMAND "${pair}")
+  list(GET pair 0 folder)
+  list(GET pair 1 name)
+  # A copy: the tutorial must not lean on files beside it in this repository.
+  file(COPY ${SOURCE_DIR}/${folder}/ DESTINATION ${work}/source_${name})
+  step("configure ${folder}" ${CMAKE_COMMAND} -S ${work}/source_${name} -B ${work}/build_${name} -G ${GENERATOR}
+       -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER}
+       "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
+  step("build ${folder}" ${CMAKE_COMMAND} --build ${work}/build_${name})
+  list(APPEND plugins ${work}/build_${name}/${name}.so)
+endforeach()
+step("the kernel's own test" ${work}/build_guide_activate/guide_activate_test)
+
+foreach(plugin ${plugins})
+  if(EXISTS ${tare})
+    step("tare plugins check ${plugin}" ${tare} plugins check ${plugin})
+    expect("is a good plugin")
+  else()
+    step("check ${plugin}" ${CHECKER} ${plugin})
+    expect(": good")
+  endif()
+  # Nothing but the door may be exported, and no library of a stranger's machine needed.
+  if(output MATCHES "warning")
+    message(FATAL_ERROR "a tutorial's plugin is warned about:\n${output}")
+  endif()
+endforeach()
+
+if(EXISTS ${tare})
+  # The moved executable finds the plugins beside it, and the strangers' ones by the environment.
+  set(path "${work}/build_guide_phi:${work}/build_guide_activate:${work}/build_tare_template")
+  step("tare plugins" ${CMAKE_COMMAND} -E env TARE_PLUGIN_PATH=${path} ${tare} plugins --json)
+  foreach(found "org.example.phi" "org.example.activate.table" "org.example.clamp/1" "tare.elementwise")
+    expect("${found}")
+  endforeach()
+endif()
