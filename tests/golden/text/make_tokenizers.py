@@ -251,4 +251,5 @@ def main():
         write(name, tokenizer, gguf_of_spm(pieces, prefix))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,10 @@
 //! SentencePiece's replace, byte fallback, fuse, strip); for others decoding is left to `tokenizers`.
 use ahash::AHashMap;
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::{Model, Tokenizer};
+
+/// The table has a row for every id; real vocabularies have at most 262,400.
+const MAX_ID: u32 = 1 << 22;
 
 /// What happens to spaces at the very start of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,21 +35,33 @@ enum Step {
 }
 
 impl Pieces {
-    pub fn new(tokenizer: &Tokenizer, size: usize) -> Self {
+    /// Rows up to the largest id; Err is an id that is larger than any vocabulary's.
+    pub fn new(tokenizer: &Tokenizer) -> Result<Self, String> {
         let plan = plan(tokenizer);
         let exact = plan.is_some();
         let (steps, leading) = plan.unwrap_or((Vec::new(), Leading::Keep));
         let alphabet = byte_alphabet();
         let added = tokenizer.get_added_vocabulary();
+        // Ids may have gaps, so the model's tokens are counted until all were met.
+        let mut missing = tokenizer.get_model().get_vocab_size();
+        let largest_added = added.get_vocab().values().copied().max();
+        let expected = missing.min(MAX_ID as usize);
         let mut pieces = Pieces {
-            bytes: Vec::with_capacity(size * 8),
-            ends: Vec::with_capacity(size),
-            present: Vec::with_capacity(size),
-            special: Vec::with_capacity(size),
+            bytes: Vec::with_capacity(expected * 8),
+            ends: Vec::with_capacity(expected),
+            present: Vec::with_capacity(expected),
+            special: Vec::with_capacity(expected),
             leading,
             exact,
         };
-        for id in 0..size as u32 {
+        let mut id = 0;
+        while missing > 0 || largest_added.is_some_and(|largest| largest >= id) {
+            if id > MAX_ID {
+                return Err(format!("the tokenizer has token ids above {MAX_ID}, or one id for two tokens"));
+            }
+            if missing > 0 && tokenizer.get_model().id_to_token(id).is_some() {
+                missing -= 1;
+            }
             let token = tokenizer.id_to_token(id);
             pieces.present.push(token.is_some());
             pieces.special.push(token.as_ref().is_some_and(|token| added.is_special_token(token)));
@@ -54,8 +69,9 @@ impl Pieces {
                 append(&steps, &alphabet, token, &mut pieces.bytes);
             }
             pieces.ends.push(pieces.bytes.len());
+            id += 1;
         }
-        pieces
+        Ok(pieces)
     }
 
     pub fn len(&self) -> usize {

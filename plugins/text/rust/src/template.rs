@@ -13,6 +13,11 @@ use serde_json::{Map, Value as Json};
 const BASE_FUEL: u64 = 2_000_000;
 const FUEL_PER_CONTEXT_BYTE: u64 = 100;
 
+/// The largest known template has about 30 KB. MiniJinja's compiler recurses along chains such as `----1` (382 bytes of
+/// stack a level, measured), so a template is compiled on a thread whose stack holds the worst that fits.
+const MAX_TEMPLATE_BYTES: usize = 128 << 10;
+const COMPILER_STACK_BYTES: usize = 128 << 20;
+
 pub struct Templates {
     env: Environment<'static>,
     names: Vec<String>,
@@ -39,9 +44,9 @@ impl Templates {
         }
         let mut templates = Templates { env: environment(), names: Vec::new(), special_tokens, broken: None };
         for (name, source) in sources {
-            match templates.env.add_template_owned(name.clone(), prepare(&source)) {
+            match compile(&mut templates.env, &name, &source) {
                 Ok(()) => templates.names.push(name),
-                Err(error) => templates.broken = Some(failure(&error)),
+                Err(error) => templates.broken = Some(error),
             }
         }
         templates
@@ -92,6 +97,26 @@ impl Templates {
         env.set_fuel(Some(fuel));
         let template = env.get_template(&name).map_err(|error| failure(&error))?;
         template.render(Value::from_serialize(&all)).map_err(|error| failure(&error))
+    }
+}
+
+fn compile(env: &mut Environment<'static>, name: &str, source: &str) -> Result<()> {
+    if source.len() > MAX_TEMPLATE_BYTES {
+        return Err(TextError::invalid(format!(
+            "the chat template has {} bytes; at most {MAX_TEMPLATE_BYTES} are taken",
+            source.len()
+        )));
+    }
+    let add = || env.add_template_owned(name.to_string(), prepare(source));
+    let compiled = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(COMPILER_STACK_BYTES).spawn_scoped(scope, add);
+        thread.map(|thread| thread.join())
+    });
+    match compiled {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(failure(&error)),
+        Ok(Err(_)) => Err(TextError::new(Code::Internal, "the chat template's compiler failed")),
+        Err(error) => Err(TextError::new(Code::Exhausted, format!("no thread for compiling the chat template: {error}"))),
     }
 }
 

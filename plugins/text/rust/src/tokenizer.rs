@@ -80,24 +80,13 @@ impl TextTokenizer {
         bos: Option<u32>,
         mut stop_ids: Vec<u32>,
     ) -> Result<Self> {
-        let largest = inner
-            .get_model()
-            .get_vocab()
-            .into_values()
-            .chain(inner.get_added_vocabulary().get_vocab().values().copied())
-            .max();
-        let Some(largest) = largest else {
+        let pieces = Pieces::new(&inner).map_err(TextError::corrupt)?;
+        let size = pieces.len();
+        if size == 0 {
             return Err(TextError::corrupt("the tokenizer has no tokens"));
-        };
-        // The table of pieces has a row for every id; real vocabularies have at most 262,400.
-        const MAX_ID: u32 = 1 << 24;
-        if largest > MAX_ID {
-            return Err(TextError::corrupt(format!("the tokenizer has token id {largest}; at most {MAX_ID} is taken")));
         }
-        let size = largest as usize + 1;
         let mut plain = inner.get_added_vocabulary().clone();
         plain.set_encode_special_tokens(true);
-        let pieces = Pieces::new(&inner, size);
         stop_ids.sort_unstable();
         stop_ids.dedup();
         stop_ids.retain(|&id| (id as usize) < size);
