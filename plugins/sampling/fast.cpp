@@ -1,11 +1,12 @@
-// The fast path: nothing is sorted that need not be. Greedy rows allocate nothing; rows with neither top_k nor top_p
-// take two passes; the others look only at as many of the likeliest tokens as they need.
+// The fast path: nothing is sorted that need not be. Greedy rows allocate nothing; a small top_k looks at its tokens
+// only; other rows find the last token that is left and draw in two passes over the row.
 #include <algorithm>
 #include <cmath>
 
 #include "plugins/sampling/philox.hpp"
 #include "plugins/sampling/sample.hpp"
 #include "plugins/sampling/scan.hpp"
+#include "plugins/sampling/spread.hpp"
 #include "plugins/sampling/weight.hpp"
 
 namespace tare::sampling {
@@ -55,37 +56,53 @@ Status refusal(std::span<const float> x) {
   return refuse_all();
 }
 
-// A drawing among all tokens: block by block to the one that holds the point, then along it.
-int32_t draw_among_all(std::span<const float> x, float largest, float factor, const SamplingRow& row) {
-  const uint64_t least = least_weight(row.min_p);
+uint64_t row_bits(const SamplingRow& row) noexcept { return random_bits(row.seed, row.choice, row.position); }
+
+// Draws from what `cut` leaves of the row: block by block to the one that holds the point, then along it.
+int32_t draw_in_row(std::span<const float> x, Scale scale, const Cut& cut, uint64_t bits) {
   std::vector<uint64_t> sums;
   sums.reserve(x.size() / kBlock + 1);
   uint64_t total = 0;
   for (size_t begin = 0; begin < x.size(); begin += kBlock) {
-    sums.push_back(sum_weights(x.subspan(begin, std::min(kBlock, x.size() - begin)), largest, factor, least));
+    const std::span<const float> block = x.subspan(begin, std::min(kBlock, x.size() - begin));
+    sums.push_back(sum_weights(block, static_cast<int32_t>(begin), scale, cut));
     total += sums.back();
   }
-  uint64_t left = point(random_bits(row.seed, row.choice, row.position), total);
+  uint64_t left = point(bits, total);
   size_t i = 0;
   for (size_t block = 0; left >= sums[block]; ++block) left -= sums[block], i += kBlock;
   for (;; ++i) {
-    const uint64_t w = weight((largest - x[i]) * factor);
-    if (w < least) continue;
+    const uint64_t w = sum_weights(x.subspan(i, 1), static_cast<int32_t>(i), scale, cut);
     if (w > left) return static_cast<int32_t>(i);
     left -= w;
   }
 }
 
-int32_t draw_among(std::vector<Candidate> kept, float largest, float factor, const SamplingRow& row) {
+// The fewest of `best`, which is in order of likelihood, whose weights reach top_p of their sum.
+void keep_top_p(std::vector<Candidate>& best, Scale scale, float top_p) {
+  const auto weigh = [&](const Candidate& c) { return weight((scale.largest - c.logit) * scale.factor); };
+  uint64_t total = 0, reached = 0;
+  for (const Candidate& c : best) total += weigh(c);
+  const uint64_t target = top_p_target(top_p, total);
+  size_t n = 0;
+  do reached += weigh(best[n++]);
+  while (n < best.size() && reached < target);
+  best.resize(n);
+}
+
+// A small top_k: its tokens alone are looked at.
+int32_t draw_among_few(std::span<const float> x, Scale scale, const SamplingRow& row) {
+  std::vector<Candidate> kept = most_likely(x, static_cast<size_t>(row.top_k));
+  if (row.top_p < 1) keep_top_p(kept, scale, row.top_p);
   std::ranges::sort(kept, {}, &Candidate::id);
   const uint64_t least = least_weight(row.min_p);
   const auto weigh = [&](const Candidate& c) {
-    const uint64_t w = weight((largest - c.logit) * factor);
+    const uint64_t w = weight((scale.largest - c.logit) * scale.factor);
     return w >= least ? w : 0;
   };
   uint64_t total = 0;
   for (const Candidate& c : kept) total += weigh(c);
-  uint64_t left = point(random_bits(row.seed, row.choice, row.position), total);
+  uint64_t left = point(row_bits(row), total);
   for (const Candidate& c : kept) {
     const uint64_t w = weigh(c);
     if (w > left) return c.id;
@@ -94,36 +111,24 @@ int32_t draw_among(std::vector<Candidate> kept, float largest, float factor, con
   return kept.back().id;
 }
 
-// The set that top_k and top_p leave, most likely first.
-std::vector<Candidate> keep_likely(std::span<const float> x, float largest, float factor, const SamplingRow& row) {
-  const bool cut_k = row.top_k > 0 && static_cast<size_t>(row.top_k) < x.size();
-  const auto weigh = [&](const Candidate& c) { return weight((largest - c.logit) * factor); };
-  std::vector<Candidate> best;
-  if (cut_k) best = most_likely(x, static_cast<size_t>(row.top_k));
-  if (row.top_p >= 1) return best;
-  uint64_t total = 0;
-  if (cut_k) {
-    for (const Candidate& c : best) total += weigh(c);
-  } else {
-    total = sum_weights(x, largest, factor, 0);
+int32_t draw(std::span<const float> x, float largest, const SamplingRow& row) {
+  const Scale scale{.largest = largest, .factor = halvings_per_logit(row.temperature)};
+  constexpr size_t kFew = 512;
+  const bool cuts_k = row.top_k > 0 && static_cast<size_t>(row.top_k) < x.size();
+  if (cuts_k && static_cast<size_t>(row.top_k) <= kFew) return draw_among_few(x, scale, row);
+  Cut cut;
+  if (cuts_k || row.top_p < 1) {
+    const Spread spread(x, scale);
+    if (cuts_k) cut.last = spread.last_of(static_cast<uint64_t>(row.top_k));
+    if (row.top_p < 1) cut.last = spread.reaching(top_p_target(row.top_p, sum_weights(x, 0, scale, cut)));
   }
-  const uint64_t target = top_p_target(row.top_p, total);
-  for (size_t count = 64;; count *= 8) {  // most rows are done with the first 64
-    if (!cut_k) best = most_likely(x, count);
-    uint64_t reached = 0;
-    for (size_t n = 0; n < best.size(); ++n) {
-      reached += weigh(best[n]);
-      if (reached < target) continue;
-      best.resize(n + 1);
-      return best;
-    }
-    if (cut_k || best.size() == x.size()) return best;
-  }
+  cut.least = least_weight(row.min_p);
+  return draw_in_row(x, scale, cut, row_bits(row));
 }
 
 void fill_logprobs(std::span<const float> logits, int32_t drawn, int32_t count, SampledLogprobs& out) {
   const Largest largest = find_largest(logits);
-  const uint64_t total = sum_weights(logits, largest.logit, halvings_per_logit(1), 0);
+  const uint64_t total = sum_weights(logits, 0, {largest.logit, halvings_per_logit(1)}, {});
   out.drawn = log_probability(largest.logit - logits[static_cast<size_t>(drawn)], total);
   out.top.clear();
   for (const Candidate& c : most_likely(logits, static_cast<size_t>(count)))
@@ -144,13 +149,7 @@ Result<int32_t> fast(std::span<const float> logits, const SamplingRow& row, Samp
     largest = find_largest(x);
     if (!largest.good) return refusal(x);
   }
-  int32_t id = largest.id;
-  if (row.temperature != 0) {
-    const float factor = halvings_per_logit(row.temperature);
-    const bool cuts = (row.top_k > 0 && static_cast<size_t>(row.top_k) < x.size()) || row.top_p < 1;
-    id = cuts ? draw_among(keep_likely(x, largest.logit, factor, row), largest.logit, factor, row)
-              : draw_among_all(x, largest.logit, factor, row);
-  }
+  const int32_t id = row.temperature == 0 ? largest.id : draw(x, largest.logit, row);
   if (row.logprobs >= 0) fill_logprobs(logits, id, row.logprobs, logprobs);
   return id;
 }

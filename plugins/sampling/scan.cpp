@@ -3,29 +3,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plugins/sampling/scan_avx2.hpp"
 #include "plugins/sampling/weight.hpp"
-
-#if defined(__x86_64__) && !defined(__AVX2__)
-// No "fma": a fused multiply-add would round otherwise than the plain version.
-#define TARE_FOR_AVX2 __attribute__((target("avx2")))
-#define TARE_HAS_AVX2 __builtin_cpu_supports("avx2")
-#else
-#define TARE_FOR_AVX2
-#define TARE_HAS_AVX2 false
-#endif
 
 namespace tare::sampling {
 namespace {
 
-#define TARE_INLINE __attribute__((always_inline)) inline
-
 constexpr size_t kLanes = 16;
 
+// Largest of x[0..n), and whether there is a nan. Lanes of their own, so that the compiler keeps them in registers.
 struct BlockLargest {
   float logit;
   bool nan;
 };
-TARE_INLINE BlockLargest block_largest(const float* x, size_t n) noexcept {
+BlockLargest block_largest(const float* x, size_t n) noexcept {
   float most[kLanes];
   int32_t nan[kLanes] = {};
   for (size_t l = 0; l < kLanes; ++l) most[l] = -INFINITY;
@@ -47,7 +38,9 @@ TARE_INLINE BlockLargest block_largest(const float* x, size_t n) noexcept {
   return out;
 }
 
-TARE_INLINE Largest largest_of(std::span<const float> x) noexcept {
+}  // namespace
+
+Largest find_largest(std::span<const float> x) noexcept {
   Largest out{-INFINITY, 0, true};
   size_t best = 0;
   for (size_t begin = 0; begin < x.size(); begin += kBlock) {
@@ -61,29 +54,15 @@ TARE_INLINE Largest largest_of(std::span<const float> x) noexcept {
   return out;
 }
 
-TARE_INLINE uint64_t sum_of(std::span<const float> x, float largest, float factor, uint64_t least) noexcept {
+uint64_t sum_weights(std::span<const float> x, int32_t first_id, Scale scale, const Cut& cut) noexcept {
   uint64_t total = 0;
-  for (const float v : x) {
-    const uint64_t w = weight((largest - v) * factor);
-    total += w >= least ? w : 0;
+  size_t i = has_avx2() ? sum_weights_avx2(x, first_id, scale, cut, total) : 0;
+  for (; i < x.size(); ++i) {
+    if (cut.last < Candidate{x[i], first_id + static_cast<int32_t>(i)}) continue;
+    const uint64_t w = weight((scale.largest - x[i]) * scale.factor);
+    total += w >= cut.least ? w : 0;
   }
   return total;
-}
-
-TARE_FOR_AVX2 Largest largest_avx2(std::span<const float> x) noexcept { return largest_of(x); }
-TARE_FOR_AVX2 uint64_t sum_avx2(std::span<const float> x, float largest, float factor, uint64_t least) noexcept {
-  return sum_of(x, largest, factor, least);
-}
-Largest largest_plain(std::span<const float> x) noexcept { return largest_of(x); }
-uint64_t sum_plain(std::span<const float> x, float largest, float factor, uint64_t least) noexcept {
-  return sum_of(x, largest, factor, least);
-}
-
-}  // namespace
-
-Largest find_largest(std::span<const float> x) noexcept { return TARE_HAS_AVX2 ? largest_avx2(x) : largest_plain(x); }
-uint64_t sum_weights(std::span<const float> x, float largest, float factor, uint64_t least) noexcept {
-  return TARE_HAS_AVX2 ? sum_avx2(x, largest, factor, least) : sum_plain(x, largest, factor, least);
 }
 
 std::vector<Candidate> most_likely(std::span<const float> x, size_t count) {

@@ -1,7 +1,8 @@
-// The passes over a row of logits that cost time, in loops that compilers vectorise, compiled for AVX2 too and chosen
-// at run time. Every version gives the same bits: maxima and integer sums know no order. [any thread]
+// The passes over a row of logits that cost time. Each has a plain version and one for AVX2, chosen at run time, with
+// the same results to the bit: maxima and integer sums know no order. [any thread]
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -18,8 +19,18 @@ struct Largest {
 };
 Largest find_largest(std::span<const float> x) noexcept;
 
-// Sum of weight((largest - x) · factor) over the elements whose weight is at least `least`.
-uint64_t sum_weights(std::span<const float> x, float largest, float factor, uint64_t least) noexcept;
+// How logits become weights: weight((largest - x) * factor).
+struct Scale {
+  float largest = 0, factor = 1;
+};
+// Which tokens are left: those not after `last` in order of likelihood, with a weight of at least `least`. The default
+// leaves all.
+struct Cut {
+  Candidate last{-std::numeric_limits<float>::infinity(), std::numeric_limits<int32_t>::max()};
+  uint64_t least = 0;
+};
+// Sum of the weights that `cut` leaves. `first_id`: the id of x[0], a multiple of kBlock.
+uint64_t sum_weights(std::span<const float> x, int32_t first_id, Scale scale, const Cut& cut) noexcept;
 
 // The `count` first in order of likelihood, sorted.
 std::vector<Candidate> most_likely(std::span<const float> x, size_t count);

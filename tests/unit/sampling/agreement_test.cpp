@@ -70,12 +70,13 @@ TEST_CASE("thousands of random rows: the oracle's token, the oracle's log probab
 
 TEST_CASE("a wide vocabulary, with large sets to cut") {
   Random random(12);
-  for (int i = 0; i < 6; ++i) {
-    const std::vector<float> logits = testing::random_logits(random, 50000, i % 2 ? 0.1f : 3.0f);
+  for (int i = 0; i < 12; ++i) {
+    const std::vector<float> logits = testing::random_logits(random, 20000, i % 2 ? 0.1f : 3.0f);
     SamplingRow row;
     row.seed = random();
-    if (i % 3 == 1) row.top_k = 5000;
-    if (i % 3 == 2) row.top_p = 0.999f;
+    row.temperature = i % 5 == 0 ? 0.01f : i % 5 == 1 ? 100 : 1;
+    if (i % 3 == 1) row.top_k = i % 2 ? 600 : 5000;
+    if (i % 3 != 0) row.top_p = i % 4 ? 0.999f : 0.5f;
     SampledLogprobs unused;
     CHECK(*fast(logits, row, unused) == *reference(logits, row, unused));
   }
@@ -122,14 +123,18 @@ TEST_CASE("sums and maxima are those of the plain loop") {
     CHECK(largest.good);
     CHECK(largest.id == static_cast<int32_t>(best));
     CHECK(largest.logit == x[best]);
-    for (uint64_t least : {uint64_t{0}, kOne / 100}) {
-      uint64_t sum = 0;
-      for (float v : x) {
-        const uint64_t w = weight((x[best] - v) * halvings_per_logit(0.8f));
-        if (w >= least) sum += w;
+    const Scale scale{.largest = x[best], .factor = halvings_per_logit(0.8f)};
+    for (uint64_t least : {uint64_t{0}, kOne / 100})
+      for (const Candidate last : {Cut{}.last, Candidate{x[vocabulary / 2], static_cast<int32_t>(vocabulary / 2)},
+                                   Candidate{x[vocabulary / 2], static_cast<int32_t>(vocabulary / 2) - 1}}) {
+        const Cut cut{.last = last, .least = least};
+        uint64_t sum = 0;
+        for (size_t i = 0; i < x.size(); ++i) {
+          const uint64_t w = weight((scale.largest - x[i]) * scale.factor);
+          if (w >= least && !(last < Candidate{x[i], static_cast<int32_t>(i)})) sum += w;
+        }
+        CHECK(sum_weights(x, 0, scale, cut) == sum);
       }
-      CHECK(sum_weights(x, x[best], halvings_per_logit(0.8f), least) == sum);
-    }
   }
 }
 
