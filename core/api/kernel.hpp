@@ -54,6 +54,8 @@ struct ProblemOp {
   // For ops after the first of a chain: which of its inputs is the chain's own value so far (the others come from
   // outside).
   int32_t chain_input = -1;
+  // The same input by input: the result of the op before that it is, or -1 for one from outside. Empty for the first op.
+  std::vector<int32_t> chain_results = {};
 };
 // One node, or a chain of neighbours that a kernel would take together, for one device and batch bucket.
 struct Problem {

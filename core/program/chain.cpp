@@ -55,14 +55,19 @@ Problem problem_of(const PlanContext& context, std::span<const int32_t> nodes, c
   problem.sequences = bucket.sequences;
   problem.deterministic = context.deterministic;
   problem.constants = program.constants;
-  std::vector<int32_t> inside;
+  std::vector<int32_t> inside, before;  // values of the chain; results of the op before
   for (int32_t id : nodes) {
     const Node& n = program.nodes[static_cast<size_t>(id)];
-    ProblemOp op{.op = n.op, .attributes = n.attributes, .inputs = {}, .results = {}, .weights = {}, .state = {}};
+    ProblemOp op;
+    op.op = n.op, op.attributes = n.attributes;
     for (size_t i = 0; i < n.inputs.size(); ++i) {
       op.inputs.push_back(program.values[static_cast<size_t>(n.inputs[i])].info);
       if (op.chain_input < 0 && among(inside, n.inputs[i])) op.chain_input = static_cast<int32_t>(i);
+      if (id == nodes.front()) continue;
+      const auto at = std::ranges::find(before, n.inputs[i]);
+      op.chain_results.push_back(at == before.end() ? -1 : static_cast<int32_t>(at - before.begin()));
     }
+    before = n.results;
     for (int32_t r : n.results) {
       op.results.push_back(program.values[static_cast<size_t>(r)].info);
       inside.push_back(r);

@@ -2,28 +2,12 @@
 // exact by its definition and needs no second version.
 #include <cmath>
 
+#include "core/api/activation.hpp"
 #include "core/api/api.hpp"
 #include "core/api/cpu_kernel.hpp"
 
 namespace tare {
 namespace {
-
-// erf form of GELU, its tanh form (Hendrycks and Gimpel, arXiv 1606.08415), SiLU x·sigmoid(x).
-float activated(float x, Activation activation) noexcept {
-  switch (activation) {
-    case Activation::silu:
-      return x / (1.0f + std::exp(-x));
-    case Activation::gelu:
-      return 0.5f * x * (1.0f + std::erf(x * 0.70710678118654752f));
-    case Activation::gelu_tanh:
-      return 0.5f * x * (1.0f + std::tanh(0.79788456080286536f * (x + 0.044715f * x * x * x)));
-    case Activation::relu:
-      return x > 0 ? x : 0.0f;
-    case Activation::none:
-      break;
-  }
-  return x;
-}
 
 // Rows of the result, each from the same row of the inputs.
 template <class Row>

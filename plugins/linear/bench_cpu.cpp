@@ -1,0 +1,212 @@
+// bench_linear_cpu: what the CPU products reach on this machine. GB/s of weights at M = 1 beside the machine's own read
+// rate, GFLOP/s at larger M. Rounds of all kernels alternate, so that a change of the machine's load hits all alike;
+// printed are the median and the best of the rounds.
+//   bench_linear_cpu [--rounds 7] [--threads 1,2] [--kernels SUBSTRING] [--quick] [--space]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "core/api/ops.hpp"
+#include "plugins/device_cpu/cpu_device.hpp"
+#include "plugins/linear/cpu_candidate.hpp"
+#include "plugins/linear/cpu_layouts.hpp"
+
+namespace tare::linear {
+namespace {
+
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+double best(const std::vector<double>& v) { return *std::min_element(v.begin(), v.end()); }
+
+struct Options {
+  int rounds = 7;
+  std::vector<int32_t> threads{1, 2};
+  std::string kernels;
+  bool quick = false, space = false;
+};
+
+// Copies of one matrix, enough that no cache holds them: each launch reads the next.
+class Weights {
+ public:
+  Weights(Device& device, WeightInfo info, int64_t total_bytes) : info_(std::move(info)) {
+    const auto layout = make_cpu_tiles_layout();
+    const int64_t bytes = layout->bytes(info_);
+    const int64_t copies = std::max<int64_t>(1, total_bytes / bytes);
+    auto buffer = device.allocate(static_cast<size_t>(bytes * copies), Purpose::weights, "bench");
+    if (!buffer.ok()) std::fprintf(stderr, "%s\n", buffer.status().message().c_str()), std::exit(1);
+    buffer_ = std::move(buffer).value();
+    uint64_t state = 88172645463325252ull;
+    auto* out = static_cast<uint16_t*>(buffer_->data());
+    for (int64_t i = 0; i < bytes * copies / 2; ++i) {
+      state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+      out[i] = static_cast<uint16_t>((state & 0x81ff) | 0x3c00);  // about 0.01, both signs
+    }
+    for (int64_t c = 0; c < copies; ++c)
+      views_.push_back({static_cast<const std::byte*>(buffer_->data()) + c * bytes, bytes, kCpuTiles, &info_, nullptr});
+  }
+  const WeightView& next() { return views_[at_++ % views_.size()]; }
+  const void* data() const { return buffer_->data(); }
+  size_t bytes() const { return buffer_->bytes(); }
+  const WeightInfo& info() const { return info_; }
+
+ private:
+  WeightInfo info_;
+  std::unique_ptr<Buffer> buffer_;
+  std::vector<WeightView> views_;
+  size_t at_ = 0;
+};
+
+Problem problem_for(const Device& device, const WeightInfo& info, int64_t rows) {
+  Problem p;
+  p.device_kind = "cpu", p.features = device.info().features, p.rows = rows;
+  ProblemOp op;
+  op.op = Linear::kOp, op.attributes = to_attributes(Linear{});
+  op.inputs = {{{{1, Axis::tokens}, info.inputs()}, DType::bf16}};
+  op.results = {{{{1, Axis::tokens}, info.outputs()}, DType::bf16}};
+  op.weights = {info, std::nullopt};
+  p.ops = {op};
+  return p;
+}
+
+struct Runner {
+  std::string name;
+  std::unique_ptr<Instance> instance;
+  std::vector<std::byte> scratch;
+  std::vector<double> times;
+};
+
+void add_runners(std::vector<Runner>& out, Device& device, const KernelCandidate& candidate, const Problem& problem,
+                 const Options& options) {
+  if (const Verdict v = candidate.supports(problem); !v) {
+    std::printf("  %s: skipped, %s\n", std::string(candidate.id()).c_str(), v.reason.c_str());
+    return;
+  }
+  for (const KernelConfig& config :
+       options.space ? candidate.space(problem) : std::vector<KernelConfig>{candidate.fallback(problem)}) {
+    auto instance = candidate.instance(device, problem, config);
+    if (!instance.ok()) std::fprintf(stderr, "%s\n", instance.status().message().c_str()), std::exit(1);
+    out.push_back({text(candidate.id(), " ", to_string(config)),
+                   std::move(instance).value(),
+                   std::vector<std::byte>(static_cast<size_t>(candidate.scratch_bytes(problem, config))),
+                   {}});
+  }
+}
+
+// One pass over all bytes with every thread: the machine's own rate.
+double read_seconds(Device& device, const Weights& weights) {
+  auto& parallel = *static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
+  std::vector<uint64_t> sums(static_cast<size_t>(parallel.threads()) * 8);
+  const auto* words = static_cast<const uint64_t*>(weights.data());
+  const double start = seconds();
+  parallel.run(static_cast<int64_t>(weights.bytes() / 64), 1, [&](int64_t begin, int64_t end, int32_t worker) {
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    for (int64_t i = begin * 8; i < end * 8; i += 8) {
+      __builtin_prefetch(words + i + 256);
+      a ^= words[i] ^ words[i + 4], b ^= words[i + 1] ^ words[i + 5];
+      c ^= words[i + 2] ^ words[i + 6], d ^= words[i + 3] ^ words[i + 7];
+    }
+    sums[static_cast<size_t>(worker) * 8] = a ^ b ^ c ^ d;
+  });
+  const double taken = seconds() - start;
+  volatile uint64_t keep = sums[0];
+  (void)keep;
+  return taken;
+}
+
+void run_shape(Device& device, Weights& weights, int64_t rows, const Options& options) {
+  const WeightInfo& info = weights.info();
+  const Problem problem = problem_for(device, info, rows);
+  std::vector<Runner> runners;
+  for (const auto& backend : {make_amx_backend(), make_avx512_bf16_backend(), make_highway_backend()})
+    if (backend != nullptr && backend->id().find(options.kernels) != std::string_view::npos)
+      add_runners(runners, device, *make_candidate(backend, Tail::none), problem, options);
+  std::vector<uint16_t> x(static_cast<size_t>(rows * info.inputs()), 0x3f80);
+  std::vector<uint16_t> y(static_cast<size_t>(rows * info.outputs()));
+  const TensorView inputs[] = {packed_view(x.data(), DType::bf16, {rows, info.inputs()})};
+  const TensorView outputs[] = {packed_view(y.data(), DType::bf16, {rows, info.outputs()})};
+  auto stream = device.create_stream();
+  const double flops = 2.0 * static_cast<double>(info.outputs() * info.inputs() * rows);
+  const double bytes = 2.0 * static_cast<double>(info.outputs() * info.inputs());
+  const int repeats = static_cast<int>(std::max(1.0, std::min(5e8 / bytes, 4e10 / flops)));
+  std::vector<double> read;
+  for (int round = 0; round < options.rounds; ++round) {
+    if (rows == 1) read.push_back(read_seconds(device, weights));
+    for (Runner& r : runners) {
+      const double start = seconds();
+      for (int i = 0; i < repeats; ++i) {
+        const WeightView views[] = {weights.next(), {}};
+        const Status status = r.instance->launch({device, **stream, {}, inputs, outputs, views, nullptr, r.scratch});
+        if (!status.ok()) std::fprintf(stderr, "%s\n", status.message().c_str()), std::exit(1);
+      }
+      r.times.push_back((seconds() - start) / repeats);
+    }
+  }
+  const double limit = read.empty() ? 0 : static_cast<double>(weights.bytes()) / best(read) / 1e9;
+  if (rows == 1) std::printf("  reading alone: best %.1f GB/s\n", limit);
+  if (options.space)
+    std::sort(runners.begin(), runners.end(),
+              [](const Runner& a, const Runner& b) { return median(a.times) < median(b.times); });
+  for (const Runner& r : runners) {
+    std::printf("  M=%-4lld N=%lld K=%lld ", static_cast<long long>(rows), static_cast<long long>(info.outputs()),
+                static_cast<long long>(info.inputs()));
+    if (rows <= 16)
+      std::printf("%6.2f GB/s (best %6.2f, %3.0f %% of reading)", bytes / median(r.times) / 1e9,
+                  bytes / best(r.times) / 1e9, limit > 0 ? 100 * bytes / best(r.times) / 1e9 / limit : 0.0);
+    else
+      std::printf("%7.1f GFLOP/s (best %7.1f)", flops / median(r.times) / 1e9, flops / best(r.times) / 1e9);
+    std::printf("  %s\n", r.name.c_str());
+  }
+  std::fflush(stdout);
+}
+
+int run(const Options& options) {
+  const auto provider = cpu::make_cpu_provider();
+  for (const int32_t threads : options.threads) {
+    auto device = provider->open("cpu", {.threads = threads});
+    if (!device.ok()) return std::fprintf(stderr, "%s\n", device.status().message().c_str()), 1;
+    std::printf("%s, %d threads\n", (*device)->info().name.c_str(), threads);
+    using Size = std::pair<int64_t, int64_t>;
+    for (const auto& [n, k] : options.quick
+                                  ? std::vector<Size>{{8192, 2048}}
+                                  : std::vector<Size>{{2048, 2048}, {8192, 2048}, {2048, 8192}, {4096, 4096}}) {
+      Weights weights(**device, {"w", DType::bf16, {n, k}, 1}, int64_t{512} << 20);
+      for (const int64_t rows : {1, 4, 16, 32, 128, 512}) run_shape(**device, weights, rows, options);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace tare::linear
+
+int main(int argc, char** argv) {
+  tare::linear::Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view a = argv[i];
+    if (a == "--quick") {
+      options.quick = true;
+    } else if (a == "--space") {
+      options.space = true;
+    } else if (a == "--rounds" && i + 1 < argc) {
+      options.rounds = std::max(1, std::atoi(argv[++i]));
+    } else if (a == "--kernels" && i + 1 < argc) {
+      options.kernels = argv[++i];
+    } else if (a == "--threads" && i + 1 < argc) {
+      options.threads.clear();
+      for (char* t = std::strtok(argv[++i], ","); t != nullptr; t = std::strtok(nullptr, ","))
+        options.threads.push_back(std::max(1, std::atoi(t)));
+    } else {
+      std::fprintf(stderr, "usage: %s [--rounds 7] [--threads 1,2] [--kernels SUBSTRING] [--quick] [--space]\n",
+                   argv[0]);
+      return 2;
+    }
+  }
+  return tare::linear::run(options);
+}
