@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/engine/model_engine.hpp"
+#include "core/engine/wire.hpp"
 #include "tests/unit/engine/collector.hpp"
 #include "tests/unit/engine/fake_executor.hpp"
 
@@ -17,11 +18,27 @@ using testing::Collector;
 using testing::FakeControl;
 using testing::FakeExecutor;
 
+// Another rank: every step and its output travel as bytes.
+class ThroughBytes final : public Executor {
+ public:
+  explicit ThroughBytes(std::unique_ptr<Executor> far) : far_(std::move(far)) {}
+  ExecutorLimits limits() const override { return far_->limits(); }
+  Result<StepOutput> run(const StepInput& step) override {
+    TARE_ASSIGN_OR_RETURN(const StepInput received, decode_step(encode(step)));
+    TARE_ASSIGN_OR_RETURN(const StepOutput output, far_->run(received));
+    return decode_output(encode(output));
+  }
+
+ private:
+  std::unique_ptr<Executor> far_;
+};
+
 struct Case {
   const char* name;
   int32_t chunk;
   std::vector<StateGroupLimits> groups;
-  bool tight;  // pages for about two sequences: preemption must happen
+  bool tight;          // pages for about two sequences: preemption must happen
+  bool bytes = false;  // steps travel in their byte form
 };
 struct Submitted {
   GenerateRequest request;
@@ -50,8 +67,9 @@ int64_t storm(const Case& c, uint64_t seed, int requests) {
   Collector collector;
   ServedModel model;
   model.name = "m";
-  auto engine = ModelEngine::start(model, std::make_unique<FakeExecutor>(limits, control),
-                                   {.max_queue = 1000, .prefill_chunk = c.chunk});
+  std::unique_ptr<Executor> executor = std::make_unique<FakeExecutor>(limits, control);
+  if (c.bytes) executor = std::make_unique<ThroughBytes>(std::move(executor));
+  auto engine = ModelEngine::start(model, std::move(executor), {.max_queue = 1000, .prefill_chunk = c.chunk});
   REQUIRE(engine.ok());
 
   std::vector<Submitted> all(static_cast<size_t>(requests));
@@ -113,6 +131,7 @@ TEST_CASE("the same tokens as alone, in any company") {
       {"four groups", 7, mixed, false},
       {"three groups with few pages", 7, mixed_tight, true},
       {"three groups with few pages, chunks of 64", 64, mixed_tight, true},
+      {"steps as bytes", 7, mixed_tight, true, true},
   };
   for (const Case& c : cases) {
     CAPTURE(c.name);
