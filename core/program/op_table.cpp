@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/nearest.hpp"
 #include "core/program/ops_support.hpp"
 
 namespace tare {
@@ -79,22 +80,6 @@ OpTable builtin_ops() {
   add(ops::all_reduce());
   add(ops::all_gather());
   return table;
-}
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> before(b.size() + 1), row(b.size() + 1), next(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    next[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        next[j] = std::min(next[j], before[j - 2] + 1);
-    }
-    before = row;
-    row = next;
-  }
-  return row[b.size()];
 }
 
 }  // namespace tare

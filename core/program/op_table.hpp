@@ -34,7 +34,4 @@ class OpTable {
 // The table with every op of core/api/ops.hpp, owned by "core".
 OpTable builtin_ops();
 
-// How many edits (insert, remove, replace, swap of neighbours) lead from a to b: for "the nearest known is ..".
-size_t edit_distance(std::string_view a, std::string_view b);
-
 }  // namespace tare

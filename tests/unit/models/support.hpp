@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/program/config_json.hpp"
+#include "core/config/model_config.hpp"
 #include "core/program/trace.hpp"
 #include "models/gemma/gemma.hpp"
 #include "models/llama/llama.hpp"
@@ -16,7 +16,7 @@ namespace tare {
 inline std::vector<ModelFamily> all_families() { return {llama_family(), qwen_family(), gemma_family()}; }
 
 inline Config config_of(std::string_view json) {
-  Result<Config::Values> values = config_values(json);
+  Result<Config::Values> values = parse_model_config(json, "config.json");
   return Config(values.ok() ? std::move(values).value() : Config::Values{});
 }
 
