@@ -1,12 +1,15 @@
 // bench_linear_cpu: what the CPU products reach on this machine. GB/s of weights at M = 1 beside the machine's own read
 // rate, GFLOP/s at larger M. Rounds of all kernels alternate, so that a change of the machine's load hits all alike;
-// printed are the median and the best of the rounds.
-//   bench_linear_cpu [--rounds 7] [--threads 1,2] [--kernels SUBSTRING] [--quick] [--space]
+// each launch is timed by itself. Printed are the median and the best: on a busy machine the best is the one that
+// nobody interrupted.
+//   bench_linear_cpu [--rounds 7] [--threads 1,2] [--rows 1,4,16,32,128,512] [--kernels SUBSTRING] [--quick] [--space]
+//   [--cpu-time]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <random>
 #include <string>
 
@@ -19,6 +22,12 @@ namespace tare::linear {
 namespace {
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+// Processor time of the process: what a launch takes when others hold the machine, told with --cpu-time.
+double cpu_seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
 double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   return v[v.size() / 2];
@@ -27,9 +36,10 @@ double best(const std::vector<double>& v) { return *std::min_element(v.begin(), 
 
 struct Options {
   int rounds = 7;
+  std::vector<int64_t> rows{1, 4, 16, 32, 128, 512};
   std::vector<int32_t> threads{1, 2};
   std::string kernels;
-  bool quick = false, space = false;
+  bool quick = false, space = false, cpu_time = false;
 };
 
 // Copies of one matrix, enough that no cache holds them: each launch reads the next.
@@ -99,13 +109,15 @@ void add_runners(std::vector<Runner>& out, Device& device, const KernelCandidate
   }
 }
 
-// One pass over all bytes with every thread: the machine's own rate.
-double read_seconds(Device& device, const Weights& weights) {
+// A pass over memory that no cache holds, with every thread: the machine's own rate.
+constexpr int64_t kReadBytes = int64_t{64} << 20;
+double read_seconds(Device& device, const Weights& weights, int64_t turn) {
   auto& parallel = *static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
   std::vector<uint64_t> sums(static_cast<size_t>(parallel.threads()) * 8);
-  const auto* words = static_cast<const uint64_t*>(weights.data());
+  const auto slices = static_cast<int64_t>(weights.bytes()) / kReadBytes;
+  const auto* words = static_cast<const uint64_t*>(weights.data()) + turn % slices * (kReadBytes / 8);
   const double start = seconds();
-  parallel.run(static_cast<int64_t>(weights.bytes() / 64), 1, [&](int64_t begin, int64_t end, int32_t worker) {
+  parallel.run(kReadBytes / 64, 1, [&](int64_t begin, int64_t end, int32_t worker) {
     uint64_t a = 0, b = 0, c = 0, d = 0;
     for (int64_t i = begin * 8; i < end * 8; i += 8) {
       __builtin_prefetch(words + i + 256);
@@ -134,21 +146,22 @@ void run_shape(Device& device, Weights& weights, int64_t rows, const Options& op
   auto stream = device.create_stream();
   const double flops = 2.0 * static_cast<double>(info.outputs() * info.inputs() * rows);
   const double bytes = 2.0 * static_cast<double>(info.outputs() * info.inputs());
-  const int repeats = static_cast<int>(std::max(1.0, std::min(5e8 / bytes, 4e10 / flops)));
+  const int repeats = static_cast<int>(std::max(1.0, std::min(3e8 / bytes, 1e10 / flops)));
   std::vector<double> read;
   for (int round = 0; round < options.rounds; ++round) {
-    if (rows == 1) read.push_back(read_seconds(device, weights));
+    for (int i = 0; i < 4 && rows == 1; ++i) read.push_back(read_seconds(device, weights, round * 4 + i));
     for (Runner& r : runners) {
-      const double start = seconds();
       for (int i = 0; i < repeats; ++i) {
         const WeightView views[] = {weights.next(), {}};
+        const auto now = [&] { return options.cpu_time ? cpu_seconds() / device.info().units : seconds(); };
+        const double start = now();
         const Status status = r.instance->launch({device, **stream, {}, inputs, outputs, views, nullptr, r.scratch});
+        r.times.push_back(now() - start);
         if (!status.ok()) std::fprintf(stderr, "%s\n", status.message().c_str()), std::exit(1);
       }
-      r.times.push_back((seconds() - start) / repeats);
     }
   }
-  const double limit = read.empty() ? 0 : static_cast<double>(weights.bytes()) / best(read) / 1e9;
+  const double limit = read.empty() ? 0 : static_cast<double>(kReadBytes) / best(read) / 1e9;
   if (rows == 1) std::printf("  reading alone: best %.1f GB/s\n", limit);
   if (options.space)
     std::sort(runners.begin(), runners.end(),
@@ -177,7 +190,7 @@ int run(const Options& options) {
                                   ? std::vector<Size>{{8192, 2048}}
                                   : std::vector<Size>{{2048, 2048}, {8192, 2048}, {2048, 8192}, {4096, 4096}}) {
       Weights weights(**device, {"w", DType::bf16, {n, k}, 1}, int64_t{512} << 20);
-      for (const int64_t rows : {1, 4, 16, 32, 128, 512}) run_shape(**device, weights, rows, options);
+      for (const int64_t rows : options.rows) run_shape(**device, weights, rows, options);
     }
   }
   return 0;
@@ -192,18 +205,26 @@ int main(int argc, char** argv) {
     const std::string_view a = argv[i];
     if (a == "--quick") {
       options.quick = true;
+    } else if (a == "--cpu-time") {
+      options.cpu_time = true;
     } else if (a == "--space") {
       options.space = true;
     } else if (a == "--rounds" && i + 1 < argc) {
       options.rounds = std::max(1, std::atoi(argv[++i]));
     } else if (a == "--kernels" && i + 1 < argc) {
       options.kernels = argv[++i];
+    } else if (a == "--rows" && i + 1 < argc) {
+      options.rows.clear();
+      for (char* t = std::strtok(argv[++i], ","); t != nullptr; t = std::strtok(nullptr, ","))
+        options.rows.push_back(std::max(1, std::atoi(t)));
     } else if (a == "--threads" && i + 1 < argc) {
       options.threads.clear();
       for (char* t = std::strtok(argv[++i], ","); t != nullptr; t = std::strtok(nullptr, ","))
         options.threads.push_back(std::max(1, std::atoi(t)));
     } else {
-      std::fprintf(stderr, "usage: %s [--rounds 7] [--threads 1,2] [--kernels SUBSTRING] [--quick] [--space]\n",
+      std::fprintf(stderr,
+                   "usage: %s [--rounds 7] [--threads 1,2] [--rows 1,4,16,32,128,512] [--kernels SUBSTRING] [--quick] "
+                   "[--space]\n",
                    argv[0]);
       return 2;
     }

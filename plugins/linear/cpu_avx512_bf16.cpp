@@ -91,7 +91,7 @@ class Avx512Backend final : public CpuBackend {
   }
   std::string numerics(const Problem&) const override { return "k-seq-dpbf16"; }
   CpuConfig fallback(const LinearShape&, int64_t rows) const noexcept override {
-    return {.prefetch = 1024, .strips = 4, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
+    return {.prefetch = 4096, .strips = 4, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
   }
   std::vector<CpuConfig> space(const LinearShape&, int64_t rows) const override {
     std::vector<CpuConfig> out;

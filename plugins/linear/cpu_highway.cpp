@@ -48,7 +48,7 @@ class HighwayBackend final : public CpuBackend {
     return has_fma(targets_for(problem.features).front()) ? "k-seq-fma" : "k-seq-mul-add";
   }
   CpuConfig fallback(const LinearShape&, int64_t rows) const noexcept override {
-    return {.prefetch = 1024, .strips = rows <= 64 ? 4 : 1, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
+    return {.prefetch = 4096, .strips = rows <= 64 ? 4 : 1, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
   }
   std::vector<CpuConfig> space(const LinearShape&, int64_t rows) const override {
     std::vector<CpuConfig> out;
