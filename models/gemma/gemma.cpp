@@ -75,8 +75,9 @@ void text_entry(const Config& config, Graph& g) {
     auto [q, k, v] = blocks::qkv(a, h, heads, hidden, bias);
     if (gemma3) q = norm(a, q, "q_norm", heads.width), k = norm(a, k, "k_norm", heads.width);
     const Rotary& rope = slides ? local : global;
-    h = a.attention(a.rotary(q, rope), a.rotary(k, rope), v, a.state(slides ? window(window_tokens) : full()),
-                    attention);
+    q = a.rotary(q, rope);
+    k = a.rotary(k, rope);
+    h = a.attention(q, k, v, a.state(slides ? window(window_tokens) : full()), attention);
     x = l.add(x, norm(l, blocks::o_proj(a, h, heads, hidden, bias), "post_attention_layernorm", hidden));
     h = norm(l, x, "pre_feedforward_layernorm", hidden);
     h = blocks::gated_mlp(l.scope("mlp"), h, ffn, act, hidden, false);

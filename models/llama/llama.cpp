@@ -27,8 +27,10 @@ void text_entry(const Config& c, Graph& g) {
   for (int64_t i = 0; i < layers; ++i) {
     const Graph l = g.layer(i, "model.layers"), a = l.scope("self_attn");
     Tensor h = blocks::rms_norm(l, x, "input_layernorm.weight", hidden, eps);
-    const auto [q, k, v] = blocks::qkv(a, h, heads, hidden, attention_bias);
-    h = a.attention(a.rotary(q, rope), a.rotary(k, rope), v, a.state(state), attention);
+    auto [q, k, v] = blocks::qkv(a, h, heads, hidden, attention_bias);
+    q = a.rotary(q, rope);
+    k = a.rotary(k, rope);
+    h = a.attention(q, k, v, a.state(state), attention);
     x = l.add(x, blocks::o_proj(a, h, heads, hidden, attention_bias));
     h = blocks::rms_norm(l, x, "post_attention_layernorm.weight", hidden, eps);
     x = l.add(x, blocks::gated_mlp(l.scope("mlp"), h, ffn, act, hidden, mlp_bias));

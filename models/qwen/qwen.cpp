@@ -39,7 +39,9 @@ void text_entry(const Config& c, Graph& g) {
       k = blocks::rms_norm(a, k, "k_norm.weight", heads.width, eps);
     }
     const StateKind state = sliding[static_cast<size_t>(i)] ? window(c.count("sliding_window")) : full();
-    h = a.attention(a.rotary(q, rope), a.rotary(k, rope), v, a.state(state), attention);
+    q = a.rotary(q, rope);
+    k = a.rotary(k, rope);
+    h = a.attention(q, k, v, a.state(state), attention);
     x = l.add(x, blocks::o_proj(a, h, heads, hidden, o_bias));
     h = blocks::rms_norm(l, x, "post_attention_layernorm.weight", hidden, eps);
     x = l.add(x, blocks::gated_mlp(l.scope("mlp"), h, ffn, act, hidden, false));

@@ -27,7 +27,8 @@ set(prefix ${work}/moved)
 set(tare ${prefix}/bin/tare)
 
 set(plugins "")
-foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "plugins/template tare_template")
+foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "plugins/template tare_template"
+        "docs/guide/c_program guide_tiny_c")
   separate_arguments(pair UNIX_COMMAND "${pair}")
   list(GET pair 0 folder)
   list(GET pair 1 name)
