@@ -34,10 +34,10 @@ SettingRow text_row(About about, std::string expected, Field field, bool may_be_
           [=](Settings& s, ModelSettings& m) { return json_string(field(s, m)); }};
 }
 template <class Field>
-SettingRow list_row(About about, std::string expected, Field field, bool may_be_empty) {
+SettingRow list_row(About about, Kind kind, std::string expected, Field field, bool may_be_empty) {
   return {about.table,
           about.key,
-          Kind::list,
+          kind,
           std::move(expected),
           about.environment,
           about.meaning,
@@ -213,7 +213,7 @@ std::string to_string(const SettingValue& value) {
 
 std::vector<SettingRow> setting_rows() {
   constexpr int64_t kMost32 = std::numeric_limits<int32_t>::max();
-  const std::string path = "a path", names = "a name or a list of names";
+  const std::string path = "a path";
   std::vector<SettingRow> rows;
   const auto add = [&](SettingRow row) { rows.push_back(std::move(row)); };
 
@@ -237,11 +237,11 @@ std::vector<SettingRow> setting_rows() {
 
   add(list_row({"plugins", "path", "TARE_PLUGIN_PATH",
                 "Folders that are searched for plugins, in order. Empty: the folder that belongs to the program."},
-               "a path or a list of paths", TARE_FIELD(s.plugin_path), true));
+               Kind::paths, "a path or a list of paths", TARE_FIELD(s.plugin_path), true));
 
   add(list_row(
       {"device", "use", "TARE_DEVICE", "Devices: \"auto\" (a GPU if there is one, else the CPU), \"cpu\", \"cuda:0\"."},
-      names, TARE_FIELD(s.devices), false));
+      Kind::names, "a name or a list of names", TARE_FIELD(s.devices), false));
   add(memory_row(
       {"device", "memory", "TARE_MEMORY",
        "A budget that is kept: a share of the device's total, or so many bytes. What does not fit is refused."}));

@@ -15,8 +15,8 @@ using SettingValue = std::variant<bool, int64_t, double, std::string, std::vecto
 std::string to_string(const SettingValue& value);  // as TOML
 
 struct SettingRow {
-  enum class Kind : uint8_t { text, list, integer, boolean };  // how a variable's text is read
-  std::string table, key;                                      // "model" is a list of tables, the others are one
+  enum class Kind : uint8_t { text, names, paths, integer, boolean };  // how a variable's text is read
+  std::string table, key;  // "model" is a list of tables, the others are one
   Kind kind = Kind::text;
   std::string expected;     // for messages and the reference: "a size such as \"8MiB\", from 1KiB to 1GiB"
   std::string environment;  // variable, or empty

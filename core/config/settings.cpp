@@ -19,9 +19,8 @@ SettingValue value_of_variable(SettingRow::Kind kind, const std::string& text) {
   }
   if (kind == SettingRow::Kind::boolean && (text == "true" || text == "1")) return true;
   if (kind == SettingRow::Kind::boolean && (text == "false" || text == "0")) return false;
-  if (kind == SettingRow::Kind::list && text.find_first_of(",:/") != text.npos) {
-    // Paths are separated by ':' as in PATH, other names (which hold ':', "cuda:0") by ','.
-    const char separator = text.find('/') != text.npos ? ':' : ',';
+  if (kind == SettingRow::Kind::paths || kind == SettingRow::Kind::names) {
+    const char separator = kind == SettingRow::Kind::paths ? ':' : ',';  // a device's name may hold ':'
     std::vector<std::string> list;
     for (size_t begin = 0; begin <= text.size();) {
       const size_t end = std::min(text.find(separator, begin), text.size());

@@ -157,14 +157,15 @@ TEST_CASE("the environment wins over the file and is checked by the same table")
   auto s = parse_settings("[log]\nlevel = \"error\"\n[engine]\nqueue = 5", "t.toml");
   REQUIRE(s.ok());
   REQUIRE(apply_environment(environment({{"TARE_LOG", "debug"},
-                                         {"TARE_PLUGIN_PATH", "/a:/b"},
+                                         {"TARE_PLUGIN_PATH", "a:/b:"},
                                          {"TARE_DEVICE", "cuda:0"},
                                          {"TARE_THREADS", "2"},
                                          {"TARE_MEMORY", ""}}),
                             &*s)
               .ok());
   CHECK(s->log.level == LogLevel::debug);
-  CHECK(s->plugin_path == std::vector<std::string>{"/a", "/b"});
+  CHECK(s->plugin_path == std::vector<std::string>{"a", "/b"});
+  CHECK(s->devices == std::vector<std::string>{"cuda:0"});
   CHECK(s->device_threads == 2);
   CHECK(s->queue == 5);
   CHECK(apply_environment(environment({{"TARE_LOG", "verbose"}}), &*s).message() ==
