@@ -18,30 +18,34 @@ void store(std::byte* to, T value) noexcept {
   std::memcpy(to, &value, sizeof value);
 }
 
-// The same as to_float(f16), without branches so that loops vectorise. Infinities and NaN included; no step has a
-// subnormal float as input, so that a thread which flushes them still gets these right.
+// All ones where `condition` holds. Selecting by masks keeps loops free of branches, so that they vectorise.
+inline uint32_t mask(bool condition) noexcept { return 0u - static_cast<uint32_t>(condition); }
+inline uint32_t select(uint32_t condition_mask, uint32_t yes, uint32_t no) noexcept {
+  return (yes & condition_mask) | (no & ~condition_mask);
+}
+// The same as to_float(f16). No step has a subnormal float as input, so that a thread which flushes them still gets
+// these right.
 inline float half_to_float(uint16_t half) noexcept {
   const uint32_t magnitude = half & 0x7fffu, sign = static_cast<uint32_t>(half & 0x8000u) << 16;
   const uint32_t small = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f);
-  const uint32_t normal = (magnitude << 13) + (112u << 23), special = (magnitude << 13) | 0x7f800000u;
-  const uint32_t bits = magnitude < 0x400u ? small : magnitude < 0x7c00u ? normal : special;
-  return std::bit_cast<float>(sign | bits);
+  const uint32_t normal = (magnitude << 13) + select(mask(magnitude >= 0x7c00u), 224u << 23, 112u << 23);
+  return std::bit_cast<float>(sign | select(mask(magnitude < 0x400u), small, normal));
 }
 inline uint16_t round_to_bf16(float value) noexcept {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t nan = (bits >> 16) | 0x40u, rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
+  return static_cast<uint16_t>(select(mask((bits & 0x7fffffffu) > 0x7f800000u), nan, rounded));
 }
-// One rounding of an exact double whose magnitude is 0 or within BF16's normal range, or that is not finite.
-inline uint16_t round_to_bf16(double value) noexcept {
-  const uint64_t bits = std::bit_cast<uint64_t>(value);
-  const uint32_t sign = static_cast<uint32_t>(bits >> 63) << 15;
-  const uint64_t magnitude = bits & 0x7fffffffffffffffu;
-  if (magnitude == 0) return static_cast<uint16_t>(sign);
-  if (magnitude >= 0x7ff0000000000000u)
-    return static_cast<uint16_t>(sign | (magnitude > 0x7ff0000000000000u ? 0x7fc0 : 0x7f80));
-  const uint64_t rounded = magnitude + ((uint64_t{1} << 44) - 1) + ((magnitude >> 45) & 1u);
-  return static_cast<uint16_t>(sign | static_cast<uint32_t>((rounded >> 45) - (uint64_t{1023 - 127} << 7)));
+// dq + m, each exact, rounded once. An F32 may not hold the sum, and rounding twice can be wrong where the first rounding
+// ends on a tie of the second. So the sum is rounded to odd first, for which the second rounding is right (Boldo and
+// Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008): `rest` is
+// what the nearest F32 lacks (Knuth's TwoSum, exact).
+inline uint16_t sum_to_bf16(float dq, float m) noexcept {
+  const float sum = dq + m, part = sum - dq, rest = (dq - (sum - part)) + (m - part);
+  const uint32_t bits = std::bit_cast<uint32_t>(sum);
+  const uint32_t towards_zero = (std::bit_cast<uint32_t>(rest) ^ bits) >> 31;  // is the exact sum nearer to 0?
+  const uint32_t adjust = mask(rest != 0 && (bits & 1u) == 0 && (bits & 0x7f800000u) != 0x7f800000u);
+  return round_to_bf16(std::bit_cast<float>(bits + (adjust & (1u - 2u * towards_zero))));
 }
 
 struct ToF32 {
@@ -68,7 +72,7 @@ struct FromF32 {
 };
 
 template <class From, class To>
-void convert_plain(const std::byte* in, std::byte* out, size_t count, float added) noexcept {
+void convert_plain(const std::byte* __restrict in, std::byte* __restrict out, size_t count, float added) noexcept {
   if (added != 0)
     for (size_t i = 0; i < count; ++i) To::put(out + i * To::kBytes, From::get(in + i * From::kBytes) - added);
   else
@@ -77,7 +81,7 @@ void convert_plain(const std::byte* in, std::byte* out, size_t count, float adde
 
 // d * q has at most 11 + 8 significant bits: exact in F32, so that the only rounding is To's.
 template <class To>
-void expand_q8_0(const std::byte* in, std::byte* out, size_t blocks) noexcept {
+void expand_q8_0(const std::byte* __restrict in, std::byte* __restrict out, size_t blocks) noexcept {
   for (size_t b = 0; b < blocks; ++b, in += 34, out += 32 * To::kBytes) {
     const float d = half_to_float(load<uint16_t>(in));
     for (size_t i = 0; i < 32; ++i)
@@ -87,7 +91,7 @@ void expand_q8_0(const std::byte* in, std::byte* out, size_t blocks) noexcept {
 
 // A block has 16 possible values, so they are computed once and looked up.
 template <class T, size_t kHeader, class Table>
-void expand_nibbles(const std::byte* in, std::byte* out, size_t blocks, const Table& table) noexcept {
+void expand_nibbles(const std::byte* __restrict in, std::byte* __restrict out, size_t blocks, const Table& table) noexcept {
   for (size_t b = 0; b < blocks; ++b, in += kHeader + 16, out += 32 * sizeof(T)) {
     std::array<T, 16> values;
     table(in, values);
@@ -98,7 +102,7 @@ void expand_nibbles(const std::byte* in, std::byte* out, size_t blocks, const Ta
     }
   }
 }
-void expand_q4_0(const std::byte* in, std::byte* out, size_t blocks, DType as) noexcept {
+void expand_q4_0(const std::byte* __restrict in, std::byte* __restrict out, size_t blocks, DType as) noexcept {
   const auto table = [](const std::byte* block, auto& values) {
     const float d = half_to_float(load<uint16_t>(block));
     for (int q = 0; q < 16; ++q) {
@@ -114,17 +118,15 @@ void expand_q4_0(const std::byte* in, std::byte* out, size_t blocks, DType as) n
   else
     expand_nibbles<uint16_t, 2>(in, out, blocks, table);
 }
-void expand_q4_1(const std::byte* in, std::byte* out, size_t blocks, DType as) noexcept {
+void expand_q4_1(const std::byte* __restrict in, std::byte* __restrict out, size_t blocks, DType as) noexcept {
   const auto table = [](const std::byte* block, auto& values) {
-    // Both terms are multiples of 2^-24 below 2^20: their sum is exact in a double, and may not be in an F32.
-    const double d = static_cast<double>(half_to_float(load<uint16_t>(block)));
-    const double m = static_cast<double>(half_to_float(load<uint16_t>(block + 2)));
+    const float d = half_to_float(load<uint16_t>(block)), m = half_to_float(load<uint16_t>(block + 2));
     for (int q = 0; q < 16; ++q) {
-      const double value = d * q + m;
+      const float dq = d * static_cast<float>(q);  // exact: 11 + 4 bits
       if constexpr (sizeof values[0] == 4)
-        values[static_cast<size_t>(q)] = static_cast<float>(value);
+        values[static_cast<size_t>(q)] = dq + m;
       else
-        values[static_cast<size_t>(q)] = round_to_bf16(value);
+        values[static_cast<size_t>(q)] = sum_to_bf16(dq, m);
     }
   };
   if (as == DType::f32)
@@ -134,7 +136,7 @@ void expand_q4_1(const std::byte* in, std::byte* out, size_t blocks, DType as) n
 }
 
 template <class From>
-void convert_from(const std::byte* in, std::byte* out, size_t count, DType as, float added) noexcept {
+void convert_from(const std::byte* __restrict in, std::byte* __restrict out, size_t count, DType as, float added) noexcept {
   if (as == DType::f32)
     convert_plain<From, ToF32>(in, out, count, added);
   else
