@@ -36,10 +36,10 @@ inline uint16_t round_to_bf16(float value) noexcept {
   const uint32_t nan = (bits >> 16) | 0x40u, rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   return static_cast<uint16_t>(select(mask((bits & 0x7fffffffu) > 0x7f800000u), nan, rounded));
 }
-// dq + m, each exact, rounded once. An F32 may not hold the sum, and rounding twice can be wrong where the first rounding
-// ends on a tie of the second. So the sum is rounded to odd first, for which the second rounding is right (Boldo and
-// Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008): `rest` is
-// what the nearest F32 lacks (Knuth's TwoSum, exact).
+// dq + m, each exact, rounded once. An F32 may not hold the sum, and rounding twice can be wrong where the first
+// rounding ends on a tie of the second. So the sum is rounded to odd first, for which the second rounding is right
+// (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008):
+// `rest` is what the nearest F32 lacks (Knuth's TwoSum, exact).
 inline uint16_t sum_to_bf16(float dq, float m) noexcept {
   const float sum = dq + m, part = sum - dq, rest = (dq - (sum - part)) + (m - part);
   const uint32_t bits = std::bit_cast<uint32_t>(sum);
@@ -91,7 +91,8 @@ void expand_q8_0(const std::byte* __restrict in, std::byte* __restrict out, size
 
 // A block has 16 possible values, so they are computed once and looked up.
 template <class T, size_t kHeader, class Table>
-void expand_nibbles(const std::byte* __restrict in, std::byte* __restrict out, size_t blocks, const Table& table) noexcept {
+void expand_nibbles(const std::byte* __restrict in, std::byte* __restrict out, size_t blocks,
+                    const Table& table) noexcept {
   for (size_t b = 0; b < blocks; ++b, in += kHeader + 16, out += 32 * sizeof(T)) {
     std::array<T, 16> values;
     table(in, values);
@@ -136,7 +137,8 @@ void expand_q4_1(const std::byte* __restrict in, std::byte* __restrict out, size
 }
 
 template <class From>
-void convert_from(const std::byte* __restrict in, std::byte* __restrict out, size_t count, DType as, float added) noexcept {
+void convert_from(const std::byte* __restrict in, std::byte* __restrict out, size_t count, DType as,
+                  float added) noexcept {
   if (as == DType::f32)
     convert_plain<From, ToF32>(in, out, count, added);
   else

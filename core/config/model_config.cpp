@@ -102,7 +102,7 @@ bool is_list(const Node& node) {
 }
 void print(const Node& node, size_t depth, std::string* out) {
   if (node.value != nullptr) return static_cast<void>(*out += print(*node.value));
-  const bool list = is_list(node);
+  const bool list = depth > 1 && is_list(node);
   const std::string line = list ? "" : "\n" + std::string(2 * depth, ' ');
   *out += list ? "[" : "{";
   size_t i = 0;
@@ -134,8 +134,10 @@ std::string print_model_config(const Config::Values& values) {
   Node root;
   for (const auto& [key, value] : values) {
     Node* node = &root;
+    size_t parts = 0;
     for (size_t begin = 0; begin <= key.size();) {
-      const size_t dot = std::min(key.find('.', begin), key.size());
+      // Deeper than a reader would take them, dots stay in the key: it unfolds to the same.
+      const size_t dot = ++parts < 24 ? std::min(key.find('.', begin), key.size()) : key.size();
       node = &node->children[key.substr(begin, dot - begin)];
       begin = dot + 1;
     }

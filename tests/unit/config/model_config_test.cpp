@@ -77,6 +77,10 @@ TEST_CASE("printed values read back the same") {
   REQUIRE(back.ok());
   CHECK(*back == values);
   CHECK(print_model_config({}) == "{}\n");
+  CHECK(print_model_config({{"0", 1.0}}) == "{\n  \"0\": 1\n}\n");  // never a list at the top
+  std::string deep = "a";
+  for (int i = 0; i < 1000; ++i) deep += ".a";
+  CHECK(*parse_model_config(print_model_config({{deep, 1.0}}), "printed") == Config::Values{{deep, 1.0}});
 }
 
 }  // namespace

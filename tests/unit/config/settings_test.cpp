@@ -149,6 +149,9 @@ TEST_CASE("broken TOML names its line") {
   CHECK(refusal("[server]\nlisten = ").starts_with("t.toml:2: is no valid TOML: "));
   CHECK(refusal("a = \xff").starts_with("t.toml:1: is no valid TOML: "));
   CHECK(refusal("[server]\nthreads = 1\nthreads = 2").starts_with("t.toml:3: is no valid TOML: "));
+  CHECK(refusal("[[m\xef\xb9\xbf[").starts_with("t.toml:1: is no valid TOML: "));
+  CHECK(refusal("a\xc3\xa9 = 1").starts_with("t.toml:1: is no valid TOML: "));
+  CHECK(parse_settings("# \xc3\xa9\n[[model]]\nsource = \"\xc3\xa9\"", "t.toml").ok());
   CHECK(refusal("a = " + std::string(100000, '[')).starts_with("t.toml:1: is no valid TOML: "));
   CHECK(parse_settings("[", "").status().message().starts_with("settings:1: is no valid TOML: "));
 }
