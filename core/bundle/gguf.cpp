@@ -84,6 +84,8 @@ Status make_config(const GgufMapping& mapping, GgufFile* gguf, Config::Values* c
   for (const GgufTensorEntry& t : gguf->tensors) {
     head |= t.name == "output.weight";
     if (t.name == "token_embd.weight") config->emplace("vocab_size", static_cast<double>(t.shape[0]));
+    if (t.name == "blk.0.attn_q.bias") config->emplace("attention_bias", true);
+    if (t.name == "blk.0.ffn_gate.bias") config->emplace("mlp_bias", true);
   }
   config->emplace("tie_word_embeddings", !head);
   return {};

@@ -10,12 +10,12 @@ using namespace tare;
 using fuzz::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const ModelFamily family = testing::golden_family();
-  const ModelFamily* const families[] = {&family};
+  static const testing::Families families;
   const fuzz::MemoryFile file(std::string_view(reinterpret_cast<const char*>(data), size));
   for (const bool mapped : {true, false}) {
-    const auto checkpoint = open_gguf(file.path(), mapped ? std::span(families) : std::span<const ModelFamily* const>(),
-                                      {.any_architecture = !mapped});
+    const auto checkpoint = open_gguf(
+        file.path(), mapped ? std::span<const ModelFamily* const>(families) : std::span<const ModelFamily* const>(),
+        {.any_architecture = !mapped});
     if (!checkpoint.ok()) {
       require(!checkpoint.status().message().empty());
       continue;

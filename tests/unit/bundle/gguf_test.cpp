@@ -55,8 +55,7 @@ Gguf tiny() {
 }
 
 Result<Checkpoint> open(const std::string& bytes, CheckpointOptions options = {}) {
-  static const ModelFamily family = golden_family();
-  const ModelFamily* const families[] = {&family};
+  static const Families families;
   Folder folder;
   return open_checkpoint(folder.write("x.gguf", bytes), families, options);
 }
@@ -76,6 +75,10 @@ TEST_CASE("a small file opens") {
   CHECK(std::get<double>(checkpoint->config.at("vocab_size")) == 2);
   CHECK(std::get<bool>(checkpoint->config.at("tie_word_embeddings")));
   CHECK(std::get<std::string>(checkpoint->config.at("torch_dtype")) == "float32");
+  CHECK_FALSE(checkpoint->config.contains("attention_bias"));
+  Gguf biased = tiny();
+  biased.tensor("blk.0.attn_q.bias", {4}, 0, 32).data += std::string(16, 'b');
+  CHECK(std::get<bool>(open(biased.bytes())->config.at("attention_bias")));
   CHECK(open(tiny().bytes(), {.weights = false})->weights == nullptr);
   Gguf old = tiny();
   old.version = 2;
@@ -242,8 +245,7 @@ TEST_CASE("a layer's own count of kv heads is used") {
 }
 
 TEST_CASE("a file that is cut after it was opened gives a status") {
-  static const ModelFamily family = golden_family();
-  const ModelFamily* const families[] = {&family};
+  static const Families families;
   Folder folder;
   const std::string path = folder.write("x.gguf", tiny().bytes());
   auto checkpoint = open_checkpoint(path, families);
@@ -254,8 +256,7 @@ TEST_CASE("a file that is cut after it was opened gives a status") {
 }
 
 TEST_CASE("the description says what is stored, what is expanded and that it rounds") {
-  static const ModelFamily family = golden_family();
-  const ModelFamily* const families[] = {&family};
+  static const Families families;
   const std::string models = TARE_SOURCE_DIR "/tests/golden/models/";
   auto q = describe_checkpoint(models + "llama-gqa/llama-gqa.Q4_1.gguf", families);
   REQUIRE_MESSAGE(q.ok(), q.status().message());

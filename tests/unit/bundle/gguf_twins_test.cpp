@@ -16,8 +16,7 @@ using namespace tare::testing;
 const std::string kModels = TARE_SOURCE_DIR "/tests/golden/models/";
 
 Result<Checkpoint> open_twin(const std::string& model, const std::string& type) {
-  static const ModelFamily family = golden_family();
-  const ModelFamily* const families[] = {&family};
+  static const Families families;
   return open_checkpoint(kModels + model + "/" + model + "." + type + ".gguf", families);
 }
 std::vector<std::byte> all_rows(const WeightSource& source, const StoredTensor& t, DType as) {
