@@ -122,11 +122,12 @@ TEST_CASE("no file knows whose machine it was written on") {
     }
 }
 
-TEST_CASE("every header is included once and says what it is") {
+TEST_CASE("every header guards itself and says what it is") {
   for (const SourceFile& file : files()) {
     if (!file.path.ends_with(".hpp") || file.path.starts_with("tests/")) continue;
     INFO(file.path, ": expected #pragma once, and a first line that says what the thing is");
-    CHECK(file.content.find("#pragma once") != std::string::npos);
+    // Some are made to be included again (Highway's targets): their first words say so.
+    CHECK((file.content.find("#pragma once") != std::string::npos || file.content.starts_with("// Included")));
     CHECK(file.content.starts_with("//"));
   }
 }
