@@ -1,0 +1,75 @@
+#include "core/app/cli.hpp"
+
+#include <iostream>
+
+#include "core/base/log.hpp"
+#include "core/config/values.hpp"
+
+namespace tare {
+
+Status CommandLine::apply(Settings& settings) const {
+  settings.plugin_path.insert(settings.plugin_path.begin(), plugin_path.begin(), plugin_path.end());
+  if (log_level == "debug") settings.log.level = LogLevel::debug;
+  if (log_level == "info") settings.log.level = LogLevel::info;
+  if (log_level == "warning") settings.log.level = LogLevel::warning;
+  if (log_level == "error") settings.log.level = LogLevel::error;
+  if (!log_format.empty()) settings.log.format = log_format == "json" ? LogFormat::json : LogFormat::text;
+  return {};
+}
+
+Result<std::unique_ptr<Host>> CommandLine::host() const {
+  Settings settings;
+  settings.log.level = LogLevel::warning;
+  TARE_RETURN_IF_ERROR(apply_environment(process_environment(), &settings));
+  TARE_RETURN_IF_ERROR(apply(settings));
+  TARE_ASSIGN_OR_RETURN(auto log, make_log(settings.log));
+  return Host::open({.plugin_path = settings.plugin_path}, std::move(log));
+}
+
+int fail(std::string_view sentence) {
+  std::cerr << "tare: " << sentence << '\n';
+  return 1;
+}
+int fail(const Status& status) { return fail(status.message()); }
+
+void ModelOptions::add_to(CLI::App& command) {
+  command.add_option("MODEL,--model,-m", model, "Hugging Face folder or GGUF file")->required();
+  command.add_option("--device", device, "cpu, cuda:0, ...");
+  command.add_option("--memory", memory, "Budget: 60GiB, 512MiB, 90%");
+  command.add_option("--threads,-t", threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
+  command.add_option("--context,-c", context, "Most tokens of prompt and output; 0: the model's")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--chunk", chunk, "Most tokens of a step")->check(CLI::Range(1, 65536));
+  command.add_option("--sequences", sequences, "Most sequences of a step")->check(CLI::Range(1, 4096));
+  command.add_flag("--free-order", free_order, "Not deterministic: kernels may add in any order");
+  command.add_flag("--references", references, "Run every op by its reference kernel (slow; for tests)");
+}
+
+Result<int64_t> parse_memory(const std::string& in, int64_t total) {
+  if (in.empty()) return int64_t{0};
+  if (const auto bytes = parse_size(in)) return *bytes;
+  if (const auto share = parse_share(in)) return static_cast<int64_t>(*share * static_cast<double>(total));
+  return invalid("memory is '", in, "', expected for example 60GiB, 512MiB or 90%");
+}
+
+Result<RunningModel> load_for(const Host& host, const ModelOptions& o) {
+  RunningModel out;
+  TARE_ASSIGN_OR_RETURN(out.device, host.open_device(o.device, {.threads = o.threads, .memory_bytes = 0}));
+  const DeviceInfo& info = out.device->info();
+  TARE_ASSIGN_OR_RETURN(const int64_t memory, parse_memory(o.memory, info.memory_bytes));
+  TARE_ASSIGN_OR_RETURN(ModelDescription description, describe_model(host, o.model, {.weights = true, .dtype = {}}));
+  const LoadOptions options{.name = "",
+                            .context = o.context,
+                            .max_step_tokens = o.chunk,
+                            .max_sequences = o.sequences,
+                            .memory_bytes = memory,
+                            .deterministic = !o.free_order,
+                            .references_only = o.references,
+                            .show_progress = true};
+  TARE_ASSIGN_OR_RETURN(PlannedModel planned,
+                        plan_model(host, std::move(description), info, info.memory_bytes / 10 * 9, options));
+  TARE_ASSIGN_OR_RETURN(out.model, load_model(host, std::move(planned), *out.device, options));
+  return out;
+}
+
+}  // namespace tare

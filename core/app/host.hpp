@@ -1,0 +1,40 @@
+// Host: what every subcommand stands on: settings, log, loaded plugins, the registry and the table of ops. Built once
+// in main, passed down; then const and [any thread].
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/api/log.hpp"
+#include "core/plugin/plugin_host.hpp"
+#include "core/program/op_table.hpp"
+#include "core/registry/registry.hpp"
+
+namespace tare {
+
+struct HostOptions {
+  std::vector<std::string> plugin_path;  // searched first, then the folder beside the program
+};
+
+class Host {
+ public:
+  // Never fails as a whole: refused plugins are warnings in the log and stay listed.
+  static std::unique_ptr<Host> open(const HostOptions& options, std::unique_ptr<Log> log);
+
+  Log& log() const noexcept { return *log_; }
+  const PluginHost& plugins() const noexcept { return *plugins_; }
+  const Registry& registry() const noexcept { return registry_; }
+  const OpTable& ops() const noexcept { return ops_; }
+  std::span<const ModelFamily* const> families() const noexcept { return plugins_->registrations().families; }
+  const TextService* text_service() const noexcept;  // null: no text plugin
+  // Opens "cpu", "cuda:0", ...; refused with what was found where.
+  Result<std::unique_ptr<Device>> open_device(std::string_view id, const DeviceOptions& options) const;
+
+ private:
+  Host() = default;
+  std::unique_ptr<Log> log_;
+  std::unique_ptr<PluginHost> plugins_;
+  Registry registry_;
+  OpTable ops_;
+};
+
+}  // namespace tare

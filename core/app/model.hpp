@@ -1,0 +1,70 @@
+// From a path to a model that runs: checkpoint, family, Program, Plans, weights on a device, executor. [loader]
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "core/app/host.hpp"
+#include "core/bundle/checkpoint.hpp"
+#include "core/program/plan.hpp"
+#include "core/runtime/plan_executor.hpp"
+
+namespace tare {
+
+// What is known of a model before a weight is read.
+struct ModelDescription {
+  Checkpoint checkpoint;
+  const ModelFamily* family = nullptr;     // null: a plugin in pure C made the Program
+  std::unique_ptr<const Program> traced;   // as the family wrote it: what the text form prints
+  std::unique_ptr<const Program> program;  // with sampling; on the heap, since Plans point into it
+  int32_t max_context = 0;                 // as the config says; 0: it does not
+};
+struct DescribeOptions {
+  bool weights = true;  // open the tensors' files too (nothing is read but headers)
+  std::optional<DType> dtype;
+};
+Result<ModelDescription> describe_model(const Host& host, const std::string& path, const DescribeOptions& options);
+
+struct LoadOptions {
+  std::string name;
+  int32_t context = 0;  // 0: the model's own, at most kDefaultContext
+  int32_t max_step_tokens = 512;
+  int32_t max_sequences = 64;
+  int64_t memory_bytes = 0;  // most that weights, workspace and state may take; 0: what the device has left
+  bool deterministic = true;
+  bool references_only = false;
+  bool show_progress = false;  // a bar on standard error while weights are read
+};
+constexpr int32_t kDefaultContext = 32768, kPageTokens = 32;
+
+// The bytes a model takes, by line, known before anything is allocated.
+struct MemoryPlan {
+  int64_t weights = 0, workspace = 0, state = 0;
+  int64_t state_tokens = 0;  // positions that fit, over all sequences
+  int64_t state_bytes_per_token = 0;
+  int64_t total() const noexcept { return weights + workspace + state; }
+};
+struct PlannedModel {
+  ModelDescription description;
+  Settlement settlement;
+  std::vector<Plan> plans;
+  ExecutorOptions executor;
+  MemoryPlan memory;
+  std::vector<int32_t> pages;  // by state group
+};
+// Plans for a device that need not be there in full: its info is enough. `free_bytes`: what it has for this model.
+Result<PlannedModel> plan_model(const Host& host, ModelDescription description, const DeviceInfo& device,
+                                int64_t free_bytes, const LoadOptions& options);
+
+struct LoadedModel {
+  std::string name;
+  Checkpoint checkpoint;  // its weights are closed again
+  MemoryPlan memory;
+  ExecutorOptions limits;
+  std::unique_ptr<TextModel> text;  // null: the checkpoint has no tokenizer
+  std::string text_problem;         // why `text` is null
+  std::unique_ptr<PlanExecutor> executor;
+  double seconds = 0;
+};
+Result<LoadedModel> load_model(const Host& host, PlannedModel planned, Device& device, const LoadOptions& options);
+
+}  // namespace tare

@@ -1,0 +1,137 @@
+#include "core/app/serving.hpp"
+
+#include <chrono>
+#include <ctime>
+#include <sstream>
+
+#include "core/app/explain.hpp"
+#include "core/app/version.hpp"
+#include "core/base/progress.hpp"
+
+namespace tare {
+namespace {
+
+// "auto": the first device that plugins found, other kinds than the CPU first.
+Result<std::string> chosen_device(const Host& host, const Settings& settings) {
+  if (settings.devices.size() > 1)
+    return failure(Code::unsupported, "device.use names ", settings.devices.size(),
+                   " devices, this version serves on one");
+  if (settings.devices.front() != "auto") return settings.devices.front();
+  std::string cpu;
+  for (const DeviceProvider* provider : host.plugins().registrations().devices)
+    for (const DeviceInfo& d : provider->found().devices) {
+      if (d.kind != "cpu") return d.id;
+      cpu = d.id;
+    }
+  if (cpu.empty())
+    return failure(Code::not_found, "no device was found: is the plugin device_cpu in the plugin folder?");
+  return cpu;
+}
+
+Result<DeviceInfo> info_of(const Host& host, std::string_view id) {
+  std::string known;
+  for (const DeviceProvider* provider : host.plugins().registrations().devices)
+    for (DeviceInfo& d : provider->found().devices) {
+      if (d.id == id) return std::move(d);
+      known += text(known.empty() ? "" : ", ", d.id);
+    }
+  return failure(Code::not_found, "device '", id, "' was not found, there are: ", known.empty() ? "none" : known);
+}
+
+}  // namespace
+
+Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
+  ServingPlan plan;
+  TARE_ASSIGN_OR_RETURN(plan.device_id, chosen_device(host, settings));
+  TARE_ASSIGN_OR_RETURN(const DeviceInfo device, info_of(host, plan.device_id));
+  plan.device_bytes = device.memory_bytes;
+  plan.budget_bytes = settings.device_memory.of(device.memory_bytes);
+  int64_t left = plan.budget_bytes;
+  for (size_t i = 0; i < settings.models.size(); ++i) {
+    const ModelSettings& m = settings.models[i];
+    LoadOptions options{.name = m.name,
+                        .context = static_cast<int32_t>(m.context),
+                        .max_step_tokens = settings.max_step_tokens,
+                        .max_sequences = settings.max_batch,
+                        .memory_bytes = m.memory_bytes,
+                        .deterministic = settings.deterministic,
+                        .references_only = false,
+                        .show_progress = true};
+    const std::string path = settings.resolve(m.source);
+    auto description = describe_model(host, path, {.weights = true, .dtype = {}});
+    if (!description.ok()) return std::move(description).status().in("model '" + m.name + "'");
+    // What is left is shared by the models that are still to come; weights and workspace are taken in full.
+    const auto others = static_cast<int64_t>(settings.models.size() - i);
+    auto planned = plan_model(host, std::move(*description), device, others > 1 ? left / others : left, options);
+    if (!planned.ok()) return std::move(planned).status().in("model '" + m.name + "'");
+    left -= planned->memory.total();
+    plan.models.push_back(std::move(*planned));
+    plan.options.push_back(std::move(options));
+  }
+  return plan;
+}
+
+std::string to_string(const ServingPlan& plan) {
+  std::ostringstream out;
+  int64_t total = 0;
+  for (size_t i = 0; i < plan.models.size(); ++i) {
+    const PlannedModel& m = plan.models[i];
+    out << memory_table(plan.options[i].name, m.memory, m.executor);
+    for (const std::string& note : m.description.checkpoint.notes) out << "  note: " << note << '\n';
+    total += m.memory.total();
+  }
+  out << "device " << plan.device_id << ": " << human_bytes(total) << " of a budget of "
+      << human_bytes(plan.budget_bytes) << " (" << human_bytes(plan.device_bytes) << " in all)\n";
+  return out.str();
+}
+
+Serving::~Serving() { shut_down(); }
+
+Result<std::unique_ptr<Serving>> Serving::start(const Host& host, const Settings& settings, ServingPlan plan) {
+  auto out = std::unique_ptr<Serving>(new Serving);
+  TARE_ASSIGN_OR_RETURN(out->device_, host.open_device(plan.device_id, {.threads = settings.device_threads,
+                                                                        .memory_bytes = plan.budget_bytes}));
+  const auto& front_ends = host.plugins().registrations().front_ends;
+  if (front_ends.empty())
+    return failure(Code::not_found, "no plugin brings a front end, the server_openai plugin does");
+  out->server_ = settings.server;
+  out->server_.version = kVersion;
+  if (!settings.api_keys_file.empty()) {
+    TARE_ASSIGN_OR_RETURN(out->server_.api_keys, read_api_keys(settings.resolve(settings.api_keys_file)));
+  }
+  std::vector<EngineModel> engine_models;
+  out->models_.reserve(plan.models.size());  // text models are pointed to
+  for (size_t i = 0; i < plan.models.size(); ++i) {
+    auto loaded = load_model(host, std::move(plan.models[i]), *out->device_, plan.options[i]);
+    if (!loaded.ok()) return std::move(loaded).status().in("model '" + plan.options[i].name + "'");
+    out->models_.push_back(std::move(*loaded));
+    LoadedModel& model = out->models_.back();
+    host.log().info(text("loaded ", model.name, " in ", static_cast<int64_t>(model.seconds * 1000), " ms"));
+    if (model.text == nullptr)
+      host.log().warning(text("model '", model.name, "' takes token ids only: ", model.text_problem));
+    engine_models.push_back({.model = {.name = model.name,
+                                       .created = std::time(nullptr),
+                                       .context = 0,
+                                       .vocabulary = 0,
+                                       .text = model.text.get()},
+                             .executor = std::move(model.executor),
+                             .options = {.max_queue = settings.queue}});
+  }
+  TARE_ASSIGN_OR_RETURN(out->engine_, EngineSet::start(std::move(engine_models)));
+  TARE_ASSIGN_OR_RETURN(out->front_end_, front_ends.front()->start(out->server_, *out->engine_, host.log()));
+  return out;
+}
+
+std::string Serving::url() const {
+  const std::string& host = server_.host;
+  return text("http://", host.find(':') != std::string::npos ? "[" + host + "]" : host, ":", front_end_->port());
+}
+
+void Serving::shut_down() {
+  if (front_end_ != nullptr) front_end_->shut_down();
+  front_end_.reset();
+  if (engine_ != nullptr) engine_->shut_down(std::chrono::milliseconds(server_.shutdown_deadline_ms));
+  engine_.reset();
+}
+
+}  // namespace tare

@@ -1,0 +1,120 @@
+// Every golden case through the whole road: checkpoint, family, Program, Plans, kernels. Logits of the prompt and of
+// decode steps against Hugging Face Transformers; the same bits however the prompt is cut into steps.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "core/app/model.hpp"
+#include "core/base/log.hpp"
+#include "tests/golden/support/golden.hpp"
+
+namespace tare {
+namespace {
+
+const std::filesystem::path kModels = TARE_SOURCE_DIR "/tests/golden/models";
+
+const Host& host() {
+  static const std::unique_ptr<Host> instance = Host::open({}, std::move(*make_log({})));
+  return *instance;
+}
+
+struct Running {
+  std::unique_ptr<Device> device;
+  LoadedModel model;
+};
+Result<Running> load(const std::filesystem::path& path, std::optional<DType> dtype, bool references) {
+  TARE_ASSIGN_OR_RETURN(auto device, host().open_device("cpu", {.threads = 2, .memory_bytes = int64_t{1} << 30}));
+  TARE_ASSIGN_OR_RETURN(auto description, describe_model(host(), path.string(), {.weights = true, .dtype = dtype}));
+  const LoadOptions options{.name = "",
+                            .context = 64,
+                            .max_step_tokens = 64,
+                            .max_sequences = 64,
+                            .memory_bytes = 0,
+                            .deterministic = true,
+                            .references_only = references};
+  TARE_ASSIGN_OR_RETURN(auto planned,
+                        plan_model(host(), std::move(description), device->info(), int64_t{1} << 30, options));
+  TARE_ASSIGN_OR_RETURN(auto model, load_model(host(), std::move(planned), *device, options));
+  return Running{std::move(device), std::move(model)};
+}
+
+// One sequence; every row gives logits. Pages are dealt out in order.
+StepInput step_of(const ExecutorLimits& limits, std::span<const int32_t> tokens, int32_t position) {
+  StepInput step;
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    step.token_ids.push_back(tokens[t]);
+    step.positions.push_back(position + static_cast<int32_t>(t));
+    step.logit_row_tokens.push_back(static_cast<int32_t>(t));
+    step.sampling.emplace_back().temperature = 0;
+  }
+  const auto end = static_cast<int32_t>(position + tokens.size());
+  step.sequence_begin.push_back(static_cast<int32_t>(tokens.size()));
+  step.context_lengths.push_back(end);
+  for (const StateGroupLimits& g : limits.groups) {
+    PageTableInput table{.stride = (limits.context + g.page_tokens - 1) / g.page_tokens, .pages = {}};
+    for (int32_t p = 0; p < table.stride; ++p) table.pages.push_back(p * g.page_tokens < end ? p : -1);
+    step.page_tables.push_back(std::move(table));
+  }
+  return step;
+}
+
+// Logits of all rows, the prompt in steps of `chunk`, then the decode tokens one by one.
+std::vector<float> logits_of(PlanExecutor& executor, const golden::GoldenCase& golden, size_t chunk) {
+  std::vector<float> all;
+  const auto feed = [&](std::span<const int32_t> tokens, size_t position) {
+    const auto out = executor.run(step_of(executor.limits(), tokens, static_cast<int32_t>(position)));
+    REQUIRE_MESSAGE(out.ok(), out.status().message());
+    const auto logits = executor.logits();
+    REQUIRE_MESSAGE(logits.ok(), logits.status().message());
+    all.insert(all.end(), logits->begin(), logits->end());
+  };
+  const std::span prompt(golden.prompt);
+  for (size_t at = 0; at < prompt.size(); at += chunk)
+    feed(prompt.subspan(at, std::min(chunk, prompt.size() - at)), at);
+  for (size_t i = 0; i < golden.decode.size(); ++i) feed(std::span(golden.decode).subspan(i, 1), prompt.size() + i);
+  return all;
+}
+
+void check(const std::string& name, const std::filesystem::path& path, std::optional<DType> dtype, double limit,
+           const golden::GoldenCase& golden, bool references) {
+  INFO(name, dtype == DType::f32 ? " in F32" : "", references ? " by references" : "");
+  auto running = load(path, dtype, references);
+  REQUIRE_MESSAGE(running.ok(), running.status().message());
+  const std::vector<float> whole = logits_of(*running->model.executor, golden, golden.prompt.size());
+  const golden::Comparison c = golden::compare(whole, golden.logits, golden.vocab);
+  INFO(c.first_mismatch);
+  CHECK(c.distance <= limit);
+  CHECK(c.unexplained == 0);
+  MESSAGE(name << (dtype == DType::f32 ? " f32" : "") << (references ? " references" : "") << ": distance "
+               << c.distance << ", top-1 flips " << c.flips);
+  // A Plan of another bucket, another cut of the prompt: the same bits.
+  for (const size_t chunk : {size_t{1}, size_t{7}}) {
+    const std::vector<float> cut = logits_of(*running->model.executor, golden, chunk);
+    REQUIRE(cut.size() == whole.size());
+    CHECK_MESSAGE(std::memcmp(cut.data(), whole.data(), cut.size() * sizeof(float)) == 0, "chunks of ", chunk);
+  }
+}
+
+TEST_CASE("golden models equal Transformers") {
+  for (const std::string& name : golden::case_names(kModels)) {
+    SUBCASE(name.c_str()) {
+      auto golden = golden::read_case(kModels / name);
+      REQUIRE_MESSAGE(golden.ok(), golden.status().message());
+      // In F32 for every case: BF16 and F16 weights widen exactly.
+      check(name, kModels / name, DType::f32, 1e-4, *golden, false);
+      if (golden->weights_dtype == "bfloat16") check(name, kModels / name, std::nullopt, 2e-2, *golden, false);
+    }
+  }
+}
+
+TEST_CASE("references alone equal Transformers too") {
+  for (const char* name : {"llama-gqa", "qwen3-plain", "gemma2-plain"}) {
+    auto golden = golden::read_case(kModels / name);
+    REQUIRE_MESSAGE(golden.ok(), golden.status().message());
+    check(name, kModels / name, DType::f32, 1e-4, *golden, true);
+  }
+}
+
+}  // namespace
+}  // namespace tare
