@@ -1,0 +1,17 @@
+# Writes a bundle's .cpp: cmake -DOUT=.. -DROOT=.. -DNAME=.. -DFILES=a;b -P EmbedBundle.cmake
+# The text goes into raw string literals of at most 8 KB each, joined by the compiler (its limit a literal is 64 KB).
+set(body "// Generated from the kernel sources: the bundle \"${NAME}\".\n#include \"jit/source/bundle.hpp\"\n\nnamespace tare::jit {\nnamespace {\nconstexpr SourceFile kFiles[] = {\n")
+foreach(file ${FILES})
+  file(READ ${ROOT}/${file} text)
+  string(APPEND body "    {\"${file}\", ")
+  string(LENGTH "${text}" length)
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${text}" ${at} 8000 part)
+    string(APPEND body "R\"__tare__(${part})__tare__\"\n")
+    math(EXPR at "${at} + 8000")
+  endwhile()
+  string(APPEND body "},\n")
+endforeach()
+string(APPEND body "};\n}  // namespace\nSourceBundle ${NAME}_bundle() { return {\"${NAME}\", kFiles}; }\n}  // namespace tare::jit\n")
+file(WRITE ${OUT} "${body}")
