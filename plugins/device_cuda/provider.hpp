@@ -1,0 +1,11 @@
+// Finds and opens NVIDIA GPUs: "cuda:0", "cuda:1", .... Creating it touches nothing. [any thread]
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/api/device.hpp"
+
+namespace tare::cuda {
+// driver_library: a path to open instead of the system's driver, for tests.
+std::unique_ptr<DeviceProvider> make_provider(std::string driver_library = {});
+}  // namespace tare::cuda
