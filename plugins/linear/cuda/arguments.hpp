@@ -1,0 +1,40 @@
+// What every linear kernel takes: one plain struct by value. Included by host code and by kernels; holds no CUDA.
+#pragma once
+#include <cstdint>
+
+namespace tare::linear_cuda {
+
+// output[token][row] = scale * sum over k of activations[token][k] * weights[row][k], both bf16, added in float in the
+// matrix's own order: leaf l adds the chunks l, l + leaves, l + 2*leaves, ... in sequence from zero; the leaves are
+// added in order.
+struct LinearArguments {
+  const uint8_t* payload;       // records, record.hpp
+  const uint8_t* headers;       // null for dense
+  const uint32_t* overflow;     // escapes beyond the headers'
+  const uint16_t* activations;  // [tokens][columns]; kernels with a tensor map read through that
+  uint16_t* output;             // [tokens][rows]
+  float* partials;              // workspace of kernels that split tiles over blocks
+  uint32_t* flags;              // zero before the first launch, left zero by every launch
+  float scale;                  // 2^(base - 112); 1 for dense
+  int32_t tokens;
+  int32_t rows;
+  int32_t columns;
+  int32_t strips_per_block;
+  int32_t leaves;
+};
+
+// What the packer and its inverse take (pack.cuh).
+struct PackArguments {
+  uint16_t* plain;  // [rows][columns], row-major; the packer only reads it
+  uint8_t* payload;
+  uint8_t* headers;    // null for dense
+  uint32_t* overflow;  // the packer fills at most overflow_capacity entries
+  uint32_t* counters;  // [0] overflow entries wanted, [1] weights that w12 cannot hold; zero before the launch
+  int32_t rows;
+  int32_t columns;
+  int32_t strips_per_block;
+  int32_t base;  // exponent of code 0
+  uint32_t overflow_capacity;
+};
+
+}  // namespace tare::linear_cuda

@@ -1,0 +1,134 @@
+#include "plugins/linear/cuda/bench/lab.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+namespace tare::linear_cuda::bench {
+
+void must(const Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "bench: %s\n", status.message().c_str());
+  std::exit(1);
+}
+
+const char* name(WeightKind kind) {
+  static constexpr const char* kNames[] = {"gaussian", "trained", "clustered", "adversarial"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+Lab::Lab(Device& device, jit::CudaLaunch& launcher, jit::Jit& jit)
+    : device_(device),
+      launcher_(launcher),
+      jit_(jit),
+      stream_(must(device.create_stream())),
+      workspace_(must(make_workspace(tools(), *stream_))),
+      counters_(must(device.allocate(64, Purpose::workspace, "bench/counters"))) {}
+
+std::unique_ptr<Buffer> Lab::memory(size_t bytes, const char* label) {
+  return must(device_.allocate(bytes, Purpose::staging, label));
+}
+
+void Lab::launch(const char* kernel, jit::LaunchShape shape, std::vector<void*> arguments) {
+  const auto compiled =
+      must(jit_.compile({"plugins/linear/cuda/bench/bench.cuh", std::string("tare::linear_cuda::") + kernel,
+                         std::string(launcher_.architecture())}));
+  const auto loaded = must(launcher_.load(*compiled, 0));
+  must(launcher_.launch(*stream_, *loaded, shape, arguments.data()));
+  must(stream_->synchronize());  // `loaded` may go now
+}
+
+void Lab::fill_weights(void* weights, int64_t rows, int64_t columns, WeightKind kind, uint64_t seed) {
+  launch("fill_weights", {.grid_x = 2048, .threads = 256}, {&weights, &rows, &columns, &kind, &seed});
+}
+void Lab::fill_activations(void* activations, int64_t count, uint64_t seed) {
+  launch("fill_activations", {.grid_x = 1024, .threads = 256}, {&activations, &count, &seed});
+}
+void Lab::poison(void* output, size_t bytes) { must(device_.fill(*stream_, output, 0xff, bytes)); }
+
+uint64_t Lab::differences(const void* a, const void* b, int64_t count) {
+  must(device_.fill(*stream_, counters_->data(), 0, 8));
+  void* counter = counters_->data();
+  launch("count_differences", {.grid_x = 1024, .threads = 256}, {&a, &b, &count, &counter});
+  uint64_t out = 0;
+  must(device_.copy_out(*stream_, &out, counter, 8));
+  must(stream_->synchronize());
+  return out;
+}
+
+double Lab::relative_error(const void* weights, const void* activations, const void* output, int32_t tokens,
+                           int32_t rows, int32_t columns) {
+  must(device_.fill(*stream_, counters_->data(), 0, 16));
+  void* sums = counters_->data();
+  int32_t samples = 4096;
+  launch("sample_errors", {.grid_x = 512, .threads = 256},
+         {&weights, &activations, &output, &tokens, &rows, &columns, &samples, &sums});
+  double out[2];
+  must(device_.copy_out(*stream_, out, sums, sizeof out));
+  must(stream_->synchronize());
+  return std::sqrt(out[0] / out[1]);
+}
+
+double Lab::read_bandwidth(const std::vector<const Buffer*>& buffers) {
+  const auto compiled = must(jit_.compile(
+      {"plugins/linear/cuda/bench/bench.cuh", "tare::linear_cuda::read_all", std::string(launcher_.architecture())}));
+  const auto loaded = must(launcher_.load(*compiled, 0));
+  void* sink = counters_->data();
+  double bytes = 0;
+  for (const Buffer* buffer : buffers) bytes += static_cast<double>(buffer->bytes());
+  double best = 0;
+  for (const uint32_t blocks_per_unit : {2u, 4u, 8u}) {
+    Recorded all = record(
+        [&](Stream& stream, int i) {
+          const void* words = buffers[static_cast<size_t>(i)]->data();
+          int64_t count = static_cast<int64_t>(buffers[static_cast<size_t>(i)]->bytes() / 16);
+          void* arguments[] = {&words, &count, &sink};
+          return launcher_.launch(
+              stream, *loaded,
+              {.grid_x = static_cast<uint32_t>(launcher_.multiprocessors()) * blocks_per_unit, .threads = 512},
+              arguments);
+        },
+        static_cast<int>(buffers.size()));
+    best = std::max(best, bytes / static_cast<double>(buffers.size()) / (burst_us(all, 7, 20) * 1e-6));
+  }
+  return best;
+}
+
+Lab::Recorded Lab::record(const Work& work, int calls) {
+  must(work(*stream_, 0));  // loads whatever loads lazily
+  must(stream_->synchronize());
+  must(launcher_.begin_recording(*stream_));
+  for (int i = 0; i < calls; ++i) must(work(*stream_, i));
+  return {must(launcher_.end_recording(*stream_)), calls};
+}
+
+double Lab::replay_us(Recorded& recorded) {
+  const auto first = must(stream_->record());
+  must(recorded.graph->launch(*stream_));
+  const auto second = must(stream_->record());
+  must(second->wait());
+  return must(launcher_.elapsed_ms(*first, *second)) * 1000.0 / recorded.calls;
+}
+
+double Lab::burst_us(Recorded& recorded, int rounds, int rest_ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(rest_ms));
+  must(recorded.graph->launch(*stream_));
+  std::vector<double> times;
+  for (int i = 0; i < rounds; ++i) times.push_back(replay_us(recorded));
+  std::nth_element(times.begin(), times.begin() + rounds / 2, times.end());
+  return times[static_cast<size_t>(rounds / 2)];
+}
+
+double Lab::sustained_us(Recorded& recorded, double seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<double> times;
+  while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds)
+    times.push_back(replay_us(recorded));
+  std::sort(times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+  return times[times.size() / 2 + (times.size() - times.size() / 2) / 2];
+}
+
+}  // namespace tare::linear_cuda::bench

@@ -1,0 +1,7 @@
+// The linear kernels' sources as a bundle for jit/1. [any thread]
+#pragma once
+#include "jit/source/bundle.hpp"
+
+namespace tare::jit {
+SourceBundle linear_bundle();
+}

@@ -1,0 +1,128 @@
+#include "plugins/linear/cuda/catalog.hpp"
+
+#include <algorithm>
+
+namespace tare::linear_cuda {
+namespace {
+
+template <class Config>
+Config with_most_stages(Config c, int most) {
+  c.stages = most;
+  while (c.stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.stages;
+  return c;
+}
+
+void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+  StripConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tokens <= 8 ? 8 : tokens <= 16 ? 16 : 32};
+  if (m.leaves > 1) {
+    c.k_groups = m.leaves;
+    for (const int p : {m.order.strips_per_block, 2, 4, 3, 1}) {
+      c.strips = p;
+      out.push_back(with_most_stages(c, 8));
+    }
+  } else {
+    c.k_groups = 1;
+    for (const int p : {14, 16, 12, 8, 7, 10}) {
+      c.strips = p;
+      out.push_back(with_most_stages(c, 8));
+    }
+  }
+}
+
+void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+  ClusterConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tokens <= 64 ? 64 : 128};
+  struct Split {
+    int row_groups, k_groups, cluster;
+    bool overlap;
+  };
+  for (const Split s :
+       {Split{4, 1, 1, false}, Split{2, 1, 1, true}, Split{1, 2, 2, true}, Split{1, 4, 1, false}, Split{2, 2, 2, false},
+        Split{1, 2, 1, true}, Split{2, 2, 1, false}, Split{1, 1, 2, true}, Split{2, 1, 2, true}}) {
+    // Four groups of K with 128 tokens leave a ring of two slots and producers that spill; never the best.
+    if (c.tokens == 128 && s.row_groups == 1 && s.k_groups == 4) continue;
+    c.row_groups = s.row_groups, c.k_groups = s.k_groups, c.cluster = s.cluster, c.overlap = s.overlap;
+    out.push_back(with_most_stages(c, 8));
+  }
+  if (m.leaves == 1 && tokens > 128) {
+    c.tokens = 256, c.row_groups = 2, c.k_groups = 1, c.cluster = 1, c.overlap = true;
+    out.push_back(with_most_stages(c, 8));
+  }
+}
+
+void streams(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+  StreamConfig c{.code = m.code, .header_blocks = m.header_blocks};
+  for (const int n : {128, 256, 64}) {
+    if (n == 64 && tokens > 64) continue;
+    c.tokens = n, c.row_groups = 2;
+    for (const bool sum : {true, false}) {
+      c.sum_leaves = sum;
+      if (sum && n == 256) continue;
+      out.push_back(with_most_stages(c, 8));
+    }
+  }
+}
+
+void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+  WideConfig c{.code = m.code, .header_blocks = m.header_blocks};
+  auto add = [&](int tile, int weight_stages, int activation_stages, int register_groups) {
+    c.tokens = tile, c.sum_leaves = m.leaves > 1;
+    c.register_groups = c.sum_leaves ? register_groups : 0;
+    c.weight_stages = weight_stages, c.activation_stages = activation_stages;
+    while (c.weight_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.weight_stages;
+    while (c.activation_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.activation_stages;
+    out.push_back(c);
+  };
+  if (m.leaves > 1) {
+    add(256, 3, 3, 9);
+    if (tokens <= 1024) add(128, 5, 6, 16);
+  } else {
+    for (const bool cut : {true, false}) {
+      c.cut = cut;
+      add(256, 4, 4, 0);
+      if (tokens <= 128) add(128, 6, 6, 0);
+    }
+  }
+}
+
+}  // namespace
+
+Placement choose_placement(int32_t rows, int32_t columns, int32_t multiprocessors) {
+  const int32_t strips = rows / kStripRows;
+  Placement p;
+  p.leaves = strips >= 12 * multiprocessors || columns % (kChunkColumns * 4) != 0 ? 1 : 4;
+  for (const int32_t per_block : p.leaves == 1                  ? std::vector<int32_t>{16, 8, 4, 2, 1}
+                                 : strips > 2 * multiprocessors ? std::vector<int32_t>{4, 2, 1}
+                                                                : std::vector<int32_t>{2, 1}) {
+    if (strips % per_block == 0) {
+      p.strips_per_block = per_block;
+      break;
+    }
+  }
+  return p;
+}
+
+std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors,
+                                  std::string_view architecture) {
+  std::vector<AnyConfig> all, out;
+  const bool copies = architecture.starts_with("sm_9") || architecture.starts_with("sm_1");
+  if (copies && tokens <= 32) strips(all, matrix, tokens);
+  if (architecture == "sm_90a") {
+    if (tokens > 16 && tokens <= 512) clusters(all, matrix, tokens);
+    if (tokens > 64) wides(all, matrix, tokens);
+    if (tokens > 32 && tokens <= 512) streams(all, matrix, tokens);
+  }
+  all.push_back(PortableConfig{.code = matrix.code,
+                               .header_blocks = matrix.header_blocks,
+                               .tokens = tokens <= 8    ? 8
+                                         : tokens <= 16 ? 16
+                                                        : 32,
+                               .strips = 4 / std::min(matrix.leaves, 4),
+                               .k_groups = std::min(matrix.leaves, 4)});
+  for (const AnyConfig& c : all) {
+    if (accepts(c, matrix, tokens, multiprocessors) && std::find(out.begin(), out.end(), c) == out.end())
+      out.push_back(c);
+  }
+  return out;
+}
+
+}  // namespace tare::linear_cuda

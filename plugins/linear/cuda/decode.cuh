@@ -1,0 +1,141 @@
+// A warp's record from shared memory into tensor-core registers: load, decode, patch the escapes. [device; whole warp]
+#pragma once
+#include "jit/cuh/address.cuh"
+#include "jit/cuh/barrier.cuh"
+#include "jit/cuh/warp.cuh"
+#include "plugins/linear/cuda/record.hpp"
+
+namespace tare::linear_cuda {
+
+// The upper exponent bits of a decoded high byte, held in a register: as an immediate it would cost a second LOP3 a
+// word.
+__device__ __forceinline__ uint32_t decode_bias() {
+  uint32_t bias;
+  asm volatile("mov.b32 %0, 0x38383838;" : "=r"(bias));
+  return bias;
+}
+
+// Eight weights from three words in 7 instructions: 1 rotate, 2 LOP3, 4 PRMT.
+__device__ __forceinline__ void decode_step(uint32_t low_a, uint32_t low_b, uint32_t nibbles, uint32_t bias,
+                                            uint32_t* registers) {
+  uint32_t high_a, high_b;
+  asm("lop3.b32 %0, %1, 0x87878787, %2, 0xEA;" : "=r"(high_a) : "r"(nibbles), "r"(bias));  // (x & mask) | bias
+  asm("lop3.b32 %0, %1, 0x87878787, %2, 0xEA;" : "=r"(high_b) : "r"(__funnelshift_l(nibbles, nibbles, 4)), "r"(bias));
+  registers[0] = __byte_perm(low_a, high_a, 0x5140);
+  registers[1] = __byte_perm(low_a, high_a, 0x7362);
+  registers[2] = __byte_perm(low_b, high_b, 0x5140);
+  registers[3] = __byte_perm(low_b, high_b, 0x7362);
+}
+
+// Patches one escape. The entry is the same in all lanes, so the branch on the step is uniform.
+__device__ __forceinline__ void patch_one(uint32_t entry, int lane, uint32_t (&registers)[16]) {
+  const uint32_t bits =
+      escape_lane(entry) == static_cast<uint32_t>(lane) ? escape_bits(entry) << (16 * escape_half(entry)) : 0;
+  const uint32_t reg = escape_register(entry) & 3;
+  const uint32_t step = escape_register(entry) >> 2;
+#pragma unroll
+  for (uint32_t s = 0; s < 4; ++s) {
+    if (step == s) {
+#pragma unroll
+      for (uint32_t r = 0; r < 4; ++r) {
+        if (reg == r) registers[4 * s + r] ^= bits;
+      }
+    }
+  }
+}
+
+// Many escapes in bounded time: lane i takes escape i, puts its XOR bits at the owner's place in `scratch` (1024 bytes
+// of shared memory), and every lane reads its own 16 words back; two halves of 8 registers. 32 escapes cost as much
+// as 3.
+template <int header_blocks>
+__device__ __forceinline__ void patch_many(uint32_t count, uint32_t overflow_index, uint32_t header, uint32_t scratch,
+                                           const uint32_t* overflow, int lane, uint32_t (&registers)[16]) {
+  using namespace device;
+  constexpr uint32_t kInHeader = escapes_in_header(header_blocks);
+#pragma unroll 1
+  for (uint32_t first = 0; first < count; first += 32) {
+    const uint32_t i = first + lane;
+    const bool mine = i < count;
+    uint32_t entry = 0;
+    if (mine)
+      entry = i < kInHeader ? load_shared_4(header + 4 + 4 * i) : __ldg(overflow + overflow_index + i - kInHeader);
+#pragma unroll
+    for (uint32_t half = 0; half < 2; ++half) {
+      const uint32_t words = scratch + lane * 16;
+      store_shared_16(words, uint4{0, 0, 0, 0});
+      store_shared_16(words + 512, uint4{0, 0, 0, 0});
+      __syncwarp();
+      const uint32_t reg = escape_register(entry);
+      if (mine && reg >> 3 == half) {
+        store_shared_2(
+            scratch + ((reg >> 2) & 1) * 512 + escape_lane(entry) * 16 + (reg & 3) * 4 + escape_half(entry) * 2,
+            static_cast<uint16_t>(escape_bits(entry)));
+      }
+      __syncwarp();
+#pragma unroll
+      for (uint32_t part = 0; part < 2; ++part) {
+        const uint4 v = load_shared_16(words + part * 512);
+        uint32_t* target = registers + 8 * half + 4 * part;
+        target[0] ^= v.x;
+        target[1] ^= v.y;
+        target[2] ^= v.z;
+        target[3] ^= v.w;
+      }
+      __syncwarp();
+    }
+  }
+}
+
+// Patches all escapes of a record. The record's own payload serves as scratch (its planes are in registers by then);
+// `header_word` is word 0 of the header, known not to be zero.
+template <int header_blocks>
+__device__ __forceinline__ void patch_record(uint4 header_block, uint32_t header, uint32_t payload,
+                                             const uint32_t* overflow, int lane, uint32_t (&registers)[16]) {
+  const uint32_t count = header_block.x & 0xff;
+  if (count <= 2) {
+    patch_one(header_block.y, lane, registers);
+    if (count == 2) patch_one(header_block.z, lane, registers);
+    __syncwarp();
+    return;
+  }
+  __syncwarp();
+  patch_many<header_blocks>(count, header_block.x >> 8, header, payload, overflow, lane, registers);
+  device::async_proxy_fence();  // the copy engine writes here next
+  __syncwarp();
+}
+
+// The 16 registers of this lane: four steps of a0..a3. payload, header: shared addresses of the record. On return all
+// lanes may still be reading the slot: synchronise the warp before it is released.
+template <WeightCode code, int header_blocks>
+__device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, const uint32_t* overflow, int lane,
+                                            uint32_t bias, uint32_t (&registers)[16]) {
+  using namespace device;
+  if constexpr (code == WeightCode::kDense) {
+#pragma unroll
+    for (int plane = 0; plane < 4; ++plane) {
+      const uint4 v = load_shared_16(payload + plane * 512 + lane * 16);
+      registers[4 * plane + 0] = v.x;
+      registers[4 * plane + 1] = v.y;
+      registers[4 * plane + 2] = v.z;
+      registers[4 * plane + 3] = v.w;
+    }
+  } else {
+    uint32_t words[12];
+#pragma unroll
+    for (int plane = 0; plane < 3; ++plane) {
+      const uint4 v = load_shared_16(payload + plane * 512 + lane * 16);
+      words[4 * plane + 0] = v.x;
+      words[4 * plane + 1] = v.y;
+      words[4 * plane + 2] = v.z;
+      words[4 * plane + 3] = v.w;
+    }
+    const uint4 block = load_shared_16(header);
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+      decode_step(words[3 * step], words[3 * step + 1], words[3 * step + 2], bias, registers + 4 * step);
+    }
+    if (block.x != 0) patch_record<header_blocks>(block, header, payload, overflow, lane, registers);
+  }
+}
+
+}  // namespace tare::linear_cuda

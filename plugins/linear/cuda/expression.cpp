@@ -1,0 +1,77 @@
+#include "plugins/linear/cuda/expression.hpp"
+
+#include "core/api/status.hpp"
+
+namespace tare::linear_cuda {
+namespace {
+
+constexpr const char* kSpace = "tare::linear_cuda::";
+
+std::string print(WeightCode code) {
+  return std::string(kSpace) + (code == WeightCode::kDense ? "WeightCode::kDense" : "WeightCode::kW12");
+}
+const char* print(bool value) { return value ? "true" : "false"; }
+const char* short_name(WeightCode code) { return code == WeightCode::kDense ? "dense" : "w12"; }
+
+template <class... Fields>
+std::string wrap(const char* kernel, const char* type, const Fields&... fields) {
+  return text(kSpace, kernel, "<", kSpace, type, "{", fields..., "}>");
+}
+
+}  // namespace
+
+std::string expression(const StripConfig& c) {
+  return wrap("strip", "StripConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
+              ", .tokens = ", c.tokens, ", .strips = ", c.strips, ", .k_groups = ", c.k_groups,
+              ", .stages = ", c.stages, ", .sum_leaves = ", print(c.sum_leaves));
+}
+std::string expression(const ClusterConfig& c) {
+  return wrap("cluster", "ClusterConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
+              ", .tokens = ", c.tokens, ", .row_groups = ", c.row_groups, ", .k_groups = ", c.k_groups,
+              ", .cluster = ", c.cluster, ", .stages = ", c.stages, ", .overlap = ", print(c.overlap));
+}
+std::string expression(const StreamConfig& c) {
+  return wrap("stream", "StreamConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
+              ", .tokens = ", c.tokens, ", .row_groups = ", c.row_groups, ", .stages = ", c.stages,
+              ", .sum_leaves = ", print(c.sum_leaves));
+}
+std::string expression(const WideConfig& c) {
+  return wrap("wide", "WideConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
+              ", .tokens = ", c.tokens, ", .weight_stages = ", c.weight_stages,
+              ", .activation_stages = ", c.activation_stages, ", .sum_leaves = ", print(c.sum_leaves),
+              ", .register_groups = ", c.register_groups, ", .output_buffers = ", c.output_buffers,
+              ", .band = ", c.band, ", .cut = ", print(c.cut));
+}
+std::string expression(const PortableConfig& c) {
+  return wrap("portable", "PortableConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
+              ", .tokens = ", c.tokens, ", .strips = ", c.strips, ", .k_groups = ", c.k_groups);
+}
+std::string pack_expression(const PackConfig& c) {
+  return wrap("pack", "PackConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks);
+}
+std::string unpack_expression(const PackConfig& c) {
+  return wrap("unpack", "PackConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks);
+}
+
+std::string label(const StripConfig& c) {
+  return text("strip ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups,
+              " s", c.stages, c.sum_leaves ? " sum" : "");
+}
+std::string label(const ClusterConfig& c) {
+  return text("cluster ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " r", c.row_groups, " k",
+              c.k_groups, " c", c.cluster, " s", c.stages, c.overlap ? " overlap" : "");
+}
+std::string label(const StreamConfig& c) {
+  return text("stream ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " r", c.row_groups, " s", c.stages,
+              c.sum_leaves ? " sum" : "");
+}
+std::string label(const WideConfig& c) {
+  return text("wide ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " w", c.weight_stages, " x",
+              c.activation_stages, c.sum_leaves ? text(" sum g", c.register_groups) : std::string(), " o",
+              c.output_buffers, " b", c.band, c.cut ? " cut" : "");
+}
+std::string label(const PortableConfig& c) {
+  return text("portable ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups);
+}
+
+}  // namespace tare::linear_cuda

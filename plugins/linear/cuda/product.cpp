@@ -1,0 +1,266 @@
+#include "plugins/linear/cuda/product.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "plugins/linear/cuda/expression.hpp"
+#include "plugins/linear/cuda/pack_host.hpp"
+
+namespace tare::linear_cuda {
+namespace {
+
+// Blocks for `work` equal pieces: as few as keep the longest block's share, so that none has less to do than it must
+// wait for.
+int32_t even_grid(int64_t work, int32_t limit) {
+  const int64_t rounds = (work + limit - 1) / limit;
+  return static_cast<int32_t>((work + rounds - 1) / rounds);
+}
+
+int64_t token_tiles(int32_t tokens, int32_t tile) { return (tokens + tile - 1) / tile; }
+
+Verdict common(WeightCode code, int32_t header_blocks, const MatrixShape& m, int32_t tokens, int32_t shared) {
+  if (code != m.code) return Verdict::no("the matrix is stored in the other code");
+  if (code == WeightCode::kW12 && header_blocks != m.header_blocks) {
+    return Verdict::no("the kernel reads headers of ", header_blocks, " blocks, the matrix has ", m.header_blocks);
+  }
+  if (tokens < 1) return Verdict::no(tokens, " tokens");
+  if (m.order.strips_per_block < 1 || m.order.rows % (kStripRows * m.order.strips_per_block) != 0) {
+    return Verdict::no("N = ", m.order.rows, " is not a multiple of ", kStripRows * m.order.strips_per_block);
+  }
+  if (m.order.columns % (kChunkColumns * m.leaves) != 0) {
+    return Verdict::no("K = ", m.order.columns, " is not a multiple of ", kChunkColumns * m.leaves, " (", m.leaves,
+                       " leaves)");
+  }
+  if (shared > kMaxSharedBytes)
+    return Verdict::no("the ring needs ", shared, " bytes of shared memory, a block has ", kMaxSharedBytes);
+  return Verdict::yes();
+}
+
+// Whole blocks in a tile, or whole tiles in a block: what slots with several chunks need.
+bool nests(int32_t strips, int32_t per_block) { return strips % per_block == 0 || per_block % strips == 0; }
+
+struct Accepts {
+  const MatrixShape& m;
+  int32_t tokens, multiprocessors;
+
+  Verdict operator()(const StripConfig& c) const {
+    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
+    if (tokens > c.tokens) return Verdict::no(tokens, " tokens, the tile has ", c.tokens);
+    if (m.order.strips() % c.strips != 0)
+      return Verdict::no(m.order.strips(), " strips are not a multiple of ", c.strips);
+    if (threads(c) > 1024) return Verdict::no("the block would have ", threads(c), " threads");
+    if (c.k_groups > 1) {
+      if (c.k_groups != m.leaves) return Verdict::no(c.k_groups, " groups of K, the matrix has ", m.leaves, " leaves");
+      if (!nests(c.strips, m.order.strips_per_block))
+        return Verdict::no(c.strips, " strips do not fit blocks of ", m.order.strips_per_block);
+    } else if (c.sum_leaves != (m.leaves > 1)) {
+      return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
+    }
+    return Verdict::yes();
+  }
+  Verdict operator()(const ClusterConfig& c) const {
+    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
+    if (m.order.rows % (64 * c.row_groups) != 0)
+      return Verdict::no("N = ", m.order.rows, " is not a multiple of ", 64 * c.row_groups);
+    if (leaves(c) != m.leaves) return Verdict::no("the kernel has ", leaves(c), " leaves, the matrix ", m.leaves);
+    if (c.k_groups > 1 && !nests(4 * c.row_groups, m.order.strips_per_block)) {
+      return Verdict::no(4 * c.row_groups, " strips do not fit blocks of ", m.order.strips_per_block);
+    }
+    return Verdict::yes();
+  }
+  Verdict operator()(const StreamConfig& c) const {
+    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
+    if (m.order.rows % (64 * c.row_groups) != 0)
+      return Verdict::no("N = ", m.order.rows, " is not a multiple of ", 64 * c.row_groups);
+    const int64_t tiles = m.order.rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens), items = tiles * m.leaves;
+    if (c.sum_leaves && m.leaves == 1) return Verdict::no("there is only one leaf to add");
+    if (!c.sum_leaves && m.leaves > 1 && items > multiprocessors) {
+      return Verdict::no("without a second set of sums each block takes one leaf: ", items, " leaves, ",
+                         multiprocessors, " blocks");
+    }
+    if (tiles * 4 > kFlagBytes) return Verdict::no(tiles, " tiles need more flags than the workspace has");
+    if (m.leaves > 1 && partial_bytes(c, even_grid(items, multiprocessors), m.leaves) > kPartialBytes) {
+      return Verdict::no("the sums of ", m.leaves, " leaves do not fit the workspace");
+    }
+    return Verdict::yes();
+  }
+  Verdict operator()(const WideConfig& c) const {
+    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
+    constexpr int kTileRows = kWideRows * kWideCluster;
+    if (m.order.rows % kTileRows != 0) return Verdict::no("N = ", m.order.rows, " is not a multiple of ", kTileRows);
+    if (m.order.chunks() / m.leaves % 2 != 0)
+      return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
+    if (c.sum_leaves != (m.leaves > 1))
+      return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
+    if (c.cut) {
+      const int64_t tiles = m.order.rows / kTileRows * token_tiles(tokens, c.tokens),
+                    clusters = multiprocessors / kWideCluster;
+      if (m.leaves > 1) return Verdict::no("only the sums of one leaf travel between clusters");
+      if (tiles <= clusters || tiles % clusters == 0)
+        return Verdict::no(tiles, " tiles on ", clusters, " clusters need no cut");
+      if (partial_bytes(c, static_cast<int>(clusters)) > kPartialBytes)
+        return Verdict::no("parked sums do not fit the workspace");
+    }
+    return Verdict::yes();
+  }
+  Verdict operator()(const PortableConfig& c) const {
+    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
+    if (m.leaves % c.k_groups != 0) return Verdict::no(c.k_groups, " groups of K do not divide ", m.leaves, " leaves");
+    return Verdict::yes();
+  }
+};
+
+struct Shape {
+  int32_t rows, tokens, leaves, multiprocessors;
+  jit::LaunchShape operator()(const StripConfig& c) const {
+    return {.grid_x = static_cast<uint32_t>(even_grid(rows / kStripRows / c.strips, multiprocessors)),
+            .threads = static_cast<uint32_t>(threads(c)),
+            .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
+  }
+  jit::LaunchShape operator()(const ClusterConfig& c) const {
+    const int64_t tiles = rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens);
+    return {.grid_x = static_cast<uint32_t>(leaves > 1 ? tiles * c.cluster : even_grid(tiles, multiprocessors)),
+            .threads = static_cast<uint32_t>(threads(c)),
+            .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
+            .cluster = static_cast<uint32_t>(c.cluster)};
+  }
+  jit::LaunchShape operator()(const StreamConfig& c) const {
+    const int64_t items = rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens) * leaves;
+    return {.grid_x = static_cast<uint32_t>(even_grid(items, multiprocessors)),
+            .threads = static_cast<uint32_t>(threads(c)),
+            .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
+  }
+  jit::LaunchShape operator()(const WideConfig& c) const {
+    const int64_t tiles = rows / (kWideRows * kWideCluster) * token_tiles(tokens, c.tokens);
+    const int32_t clusters = multiprocessors / kWideCluster;
+    return {.grid_x = static_cast<uint32_t>((c.cut ? clusters : even_grid(tiles, clusters)) * kWideCluster),
+            .threads = static_cast<uint32_t>(threads(c)),
+            .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
+            .cluster = kWideCluster};
+  }
+  jit::LaunchShape operator()(const PortableConfig& c) const {
+    return {.grid_x = static_cast<uint32_t>((rows / kStripRows + c.strips - 1) / c.strips),
+            .grid_y = static_cast<uint32_t>(token_tiles(tokens, c.tokens)),
+            .threads = static_cast<uint32_t>(threads(c)),
+            .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
+  }
+};
+
+// Tokens and chunks of the activation box that a kernel loads at once; how many tensor maps it takes.
+struct Box {
+  uint32_t tokens, chunks;
+  int32_t maps = 1;
+};
+struct BoxOf {
+  Box operator()(const StripConfig& c) const {
+    return {static_cast<uint32_t>(c.tokens), static_cast<uint32_t>(c.k_groups)};
+  }
+  Box operator()(const ClusterConfig& c) const {
+    return {static_cast<uint32_t>(c.tokens), static_cast<uint32_t>(c.k_groups)};
+  }
+  Box operator()(const StreamConfig& c) const { return {static_cast<uint32_t>(c.tokens), 1}; }
+  Box operator()(const WideConfig& c) const { return {static_cast<uint32_t>(c.tokens / kWideCluster), 1, 2}; }
+  Box operator()(const PortableConfig&) const { return {0, 0, 0}; }
+};
+
+template <class Config>
+Config fit_stages(Config c) {
+  c.code = WeightCode::kDense;
+  if constexpr (requires { c.stages; }) {
+    while (c.stages > 1 && shared_bytes(c) > kMaxSharedBytes) --c.stages;
+  } else if constexpr (requires { c.weight_stages; }) {
+    while (c.weight_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.weight_stages;
+    while (c.activation_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.activation_stages;
+  }
+  return c;
+}
+
+}  // namespace
+
+std::string expression(const AnyConfig& config) {
+  return std::visit([](const auto& c) { return expression(c); }, config);
+}
+std::string label(const AnyConfig& config) {
+  return std::visit([](const auto& c) { return label(c); }, config);
+}
+std::string source(const AnyConfig& config) {
+  static constexpr const char* kNames[] = {"strip", "cluster", "stream", "wide", "portable"};
+  return text("plugins/linear/cuda/", kNames[config.index()], ".cuh");
+}
+AnyConfig dense_variant(const AnyConfig& config) {
+  return std::visit([](const auto& c) { return AnyConfig(fit_stages(c)); }, config);
+}
+
+Verdict accepts(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors) {
+  return std::visit(Accepts{matrix, tokens, multiprocessors}, config);
+}
+
+Result<Workspace> make_workspace(const Toolbox& tools, Stream& stream) {
+  Workspace out;
+  TARE_ASSIGN_OR_RETURN(out.partials, tools.device.allocate(kPartialBytes, Purpose::workspace, "linear/partial sums"));
+  TARE_ASSIGN_OR_RETURN(out.flags, tools.device.allocate(kFlagBytes, Purpose::workspace, "linear/flags"));
+  TARE_RETURN_IF_ERROR(tools.device.fill(stream, out.flags->data(), 0, kFlagBytes));
+  TARE_RETURN_IF_ERROR(stream.synchronize());
+  return out;
+}
+
+Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, const ResidentMatrix& matrix,
+                                 const uint16_t* activations, uint16_t* output, int32_t tokens,
+                                 const Workspace& workspace, bool dependent) {
+  const int32_t multiprocessors = tools.launcher.multiprocessors();
+  if (const Verdict v = accepts(config, matrix.shape, tokens, multiprocessors); !v) {
+    return failure(tare::Code::unsupported, label(config), " cannot run: ", v.reason);
+  }
+  const RecordOrder& order = matrix.shape.order;
+  Product out;
+  out.launcher_ = &tools.launcher;
+  out.shape_ = std::visit(Shape{order.rows, tokens, matrix.shape.leaves, multiprocessors}, config);
+  out.shape_.dependent = dependent;
+  TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(config), expression(config),
+                                                                std::string(tools.launcher.architecture())}));
+  TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, out.shape_.shared_bytes));
+  const Box box = std::visit(BoxOf{}, config);
+  out.maps_ = box.maps;
+  if (box.maps > 0) {
+    // [chunk][token][64 columns], so that one box brings neighbouring chunks as separate swizzled tiles
+    jit::TensorMapRequest request;
+    request.address = activations;
+    request.dimensions = 3;
+    request.sizes[0] = kChunkColumns, request.sizes[1] = static_cast<uint64_t>(tokens);
+    request.sizes[2] = static_cast<uint64_t>(order.chunks());
+    request.strides[1] = static_cast<uint64_t>(order.columns) * 2, request.strides[2] = kChunkColumns * 2;
+    request.box[0] = kChunkColumns, request.box[1] = box.tokens, request.box[2] = box.chunks;
+    TARE_ASSIGN_OR_RETURN(out.activations_, tools.launcher.tensor_map(request));
+  }
+  if (box.maps > 1) {
+    jit::TensorMapRequest request;
+    request.address = output;
+    request.sizes[0] = static_cast<uint64_t>(order.rows), request.sizes[1] = static_cast<uint64_t>(tokens);
+    request.strides[1] = static_cast<uint64_t>(order.rows) * 2;
+    request.box[0] = 64, request.box[1] = 64;
+    TARE_ASSIGN_OR_RETURN(out.output_, tools.launcher.tensor_map(request));
+  }
+  out.arguments_ = {
+      .payload = static_cast<const uint8_t*>(matrix.payload->data()),
+      .headers = matrix.headers ? static_cast<const uint8_t*>(matrix.headers->data()) : nullptr,
+      .overflow = matrix.overflow ? static_cast<const uint32_t*>(matrix.overflow->data()) : nullptr,
+      .activations = activations,
+      .output = output,
+      .partials = static_cast<float*>(workspace.partials->data()),
+      .flags = static_cast<uint32_t*>(workspace.flags->data()),
+      .scale = matrix.shape.code == WeightCode::kW12 ? std::ldexp(1.0f, matrix.shape.base - kDecodedExponent) : 1.0f,
+      .tokens = tokens,
+      .rows = order.rows,
+      .columns = order.columns,
+      .strips_per_block = order.strips_per_block,
+      .leaves = matrix.shape.leaves};
+  return out;
+}
+
+Status Product::launch(Stream& stream) {
+  void* all[] = {&activations_, &output_, &arguments_};
+  void* one_map[] = {&activations_, &arguments_};
+  return launcher_->launch(stream, *kernel_, shape_, maps_ == 2 ? all : maps_ == 1 ? one_map : all + 2);
+}
+
+}  // namespace tare::linear_cuda

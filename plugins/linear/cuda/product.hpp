@@ -1,0 +1,92 @@
+// A product ready to launch: which kernel, on which resident matrix, for how many tokens. The adapter between tensors
+// and raw pointers: everything is checked here, nothing in the kernels. A Product is launched by one thread at a time.
+#pragma once
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/api/device.hpp"
+#include "core/api/kernel.hpp"
+#include "jit/cuda_launch.hpp"
+#include "jit/jit.hpp"
+#include "plugins/linear/cuda/arguments.hpp"
+#include "plugins/linear/cuda/config.hpp"
+
+namespace tare::linear_cuda {
+
+using AnyConfig = std::variant<StripConfig, ClusterConfig, StreamConfig, WideConfig, PortableConfig>;
+
+std::string expression(const AnyConfig& config);
+std::string label(const AnyConfig& config);
+// The source file of the kernel that a config belongs to.
+std::string source(const AnyConfig& config);
+// The same kernel and shape on plain weights, with as many ring slots as fit: the oracle for exactness.
+AnyConfig dense_variant(const AnyConfig& config);
+
+// What a resident matrix is, without its bytes.
+struct MatrixShape {
+  WeightCode code = WeightCode::kW12;
+  int32_t header_blocks = 1;
+  RecordOrder order;
+  int32_t leaves = 1;  // of its K sum: chosen once, part of its numerics
+  int32_t base = 0;    // exponent of code 0 (w12)
+};
+
+// Can this kernel multiply that matrix by so many tokens, on a device with that many multiprocessors? Every "no" has a
+// reason.
+Verdict accepts(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors);
+
+// A matrix in device memory; owns it.
+struct ResidentMatrix {
+  MatrixShape shape;
+  std::unique_ptr<Buffer> payload, headers, overflow;
+  uint32_t overflow_entries = 0;
+  int64_t bytes() const {
+    return static_cast<int64_t>(payload->bytes()) + (headers ? static_cast<int64_t>(headers->bytes()) : 0) +
+           overflow_entries * int64_t{4};
+  }
+};
+
+// The device, its launcher and the compiler, as every function here needs them; all outlive what is made with them.
+struct Toolbox {
+  Device& device;
+  jit::CudaLaunch& launcher;
+  jit::Jit& jit;
+};
+
+// Packs the plain matrix [rows][columns] at `plain` (device memory) on the device. w12 falls back to dense when weights
+// leave the range that it holds exactly, or when escapes are so many that dense is faster; `shape.code` then says so.
+// Waits for the stream.
+Result<ResidentMatrix> pack_matrix(const Toolbox& tools, Stream& stream, const uint16_t* plain, RecordOrder order,
+                                   int32_t leaves, WeightCode code, std::string_view name);
+// The plain matrix back, bit for bit. Does not wait.
+Status unpack_matrix(const Toolbox& tools, Stream& stream, const ResidentMatrix& matrix, uint16_t* plain);
+
+// Workspace that products of one stream share: they run one after the other.
+struct Workspace {
+  std::unique_ptr<Buffer> partials, flags;  // flags are zero between launches
+};
+inline constexpr int64_t kPartialBytes = int64_t{64} << 20, kFlagBytes = int64_t{1} << 20;
+Result<Workspace> make_workspace(const Toolbox& tools, Stream& stream);
+
+class Product {
+ public:
+  // activations: [tokens][columns], output: [tokens][rows], both device memory. `dependent`: launch before the kernel
+  // ahead has ended.
+  static Result<Product> prepare(const Toolbox& tools, const AnyConfig& config, const ResidentMatrix& matrix,
+                                 const uint16_t* activations, uint16_t* output, int32_t tokens,
+                                 const Workspace& workspace, bool dependent);
+  // [graph-capturable]
+  Status launch(Stream& stream);
+
+ private:
+  jit::CudaLaunch* launcher_ = nullptr;
+  std::shared_ptr<jit::CudaKernel> kernel_;
+  jit::LaunchShape shape_;
+  jit::TensorMapBytes activations_, output_;
+  LinearArguments arguments_{};
+  int32_t maps_ = 1;  // tensor maps that the kernel takes before its arguments: activations, output
+};
+
+}  // namespace tare::linear_cuda

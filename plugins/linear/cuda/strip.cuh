@@ -1,0 +1,210 @@
+// Linear product for few tokens with mma.sync: a block owns whole strips of 16 rows for all of K, so no sum crosses
+// blocks. Two warps produce (bulk copies of payloads; of headers, and tensor copies of activations) into a ring, the
+// others each multiply one strip by one group of K. Needs sm_90 or later for the copy engine. Launch: threads(config),
+// shared_bytes(config), any grid; dependent launch allowed.
+#pragma once
+#include "jit/cuh/barrier.cuh"
+#include "jit/cuh/copy.cuh"
+#include "jit/cuh/launch.cuh"
+#include "jit/cuh/mma.cuh"
+#include "plugins/linear/cuda/arguments.hpp"
+#include "plugins/linear/cuda/config.hpp"
+#include "plugins/linear/cuda/decode.cuh"
+#include "plugins/linear/cuda/fragment.cuh"
+#include "plugins/linear/cuda/runs.cuh"
+
+namespace tare::linear_cuda {
+
+// The order in which a warp group meets its chunks: leaf after leaf (k_groups == 1), or k_groups leaves side by side.
+template <StripConfig config>
+struct StripSchedule {
+  int steps;  // per group of strips
+  int leaves;
+  int steps_in_leaf;
+  __device__ __forceinline__ explicit StripSchedule(const LinearArguments& a)
+      : steps(a.columns / kChunkColumns / config.k_groups),
+        leaves(config.sum_leaves ? a.leaves : 1),
+        steps_in_leaf(steps / leaves) {}
+  // First of the k_groups chunks of a step.
+  __device__ __forceinline__ int chunk(int step) const {
+    if constexpr (config.k_groups > 1) return step * config.k_groups;
+    if constexpr (!config.sum_leaves) return step;
+    const int leaf = step / steps_in_leaf;
+    return (step - leaf * steps_in_leaf) * leaves + leaf;
+  }
+};
+
+template <StripConfig config>
+__global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constant__ device::TensorMap activations,
+                                                            const LinearArguments arguments) {
+  using namespace device;
+  static_assert(config.tokens == 8 || config.tokens == 16 || config.tokens == 32,
+                "a strip tile has 8, 16 or 32 tokens");
+  static_assert(!(config.sum_leaves && config.k_groups > 1),
+                "leaves are either summed in sequence or spread over warps");
+  static_assert(threads(config) <= 1024, "strips * k_groups + 2 warps must fit into one block");
+  static_assert(shared_bytes(config) <= kMaxSharedBytes,
+                "the ring must fit into shared memory: fewer stages or strips");
+  constexpr SlotShape kSlot = slot(config);
+  constexpr int kStages = config.stages, kWarps = consumer_warps(config), kTiles = config.tokens / 8;
+  constexpr int kTileBytes = config.tokens * kChunkColumns * 2;
+  constexpr int kPayload = payload_bytes(config.code), kHeader = header_bytes(config.code, config.header_blocks);
+
+  extern __shared__ uint8_t shared_raw[];
+  const uint32_t ring_activations = align_up(shared_address(shared_raw), 1024);
+  const uint32_t ring_payload = ring_activations + kStages * kSlot.activation_bytes;
+  const uint32_t ring_headers = ring_payload + kStages * kSlot.payload_bytes;
+  const uint32_t reduction = ring_headers + kStages * kSlot.header_stride;
+  const uint32_t full = reduction + reduction_bytes(config);
+  const uint32_t empty = full + kStages * kBarrierBytes;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < kStages; ++i) {
+      barrier_init(full + i * kBarrierBytes, 1);
+      barrier_init(empty + i * kBarrierBytes, kWarps);
+    }
+    barrier_init_fence();
+  }
+  __syncthreads();
+  allow_next_kernel();  // at the start: as good as or better than late in every measurement
+
+  const StripSchedule<config> schedule(arguments);
+  const int groups = arguments.rows / kStripRows / config.strips;
+  const int my_groups =
+      (groups - static_cast<int>(blockIdx.x) + static_cast<int>(gridDim.x) - 1) / static_cast<int>(gridDim.x);
+
+  const int total = schedule.steps * my_groups;
+  // Walks the steps of all groups of strips of this block: visit(step number, first strip's place, chunk).
+  auto walk = [&](const auto& copier, int limit, auto&& visit) {
+    int group = 0, step = 0;
+    RunSource source = copier.source(blockIdx.x * config.strips);
+    for (int i = 0; i < limit; ++i) {
+      visit(i, source, schedule.chunk(step));
+      if (++step == schedule.steps) {
+        step = 0;
+        source = copier.source((blockIdx.x + ++group * gridDim.x) * config.strips);
+      }
+    }
+  };
+  if (warp == kWarps) {  // payloads: independent of the kernel before, so the ring fills while that still runs
+    if (lane != 0) return;
+    const RunCopier<kPayload, config.strips, config.k_groups> copier{
+        arguments.payload, arguments.columns / kChunkColumns, arguments.strips_per_block, policy_evict_first()};
+    RingPosition ring(1);
+    walk(copier, total, [&](int, const RunSource& source, int chunk) {
+      const uint32_t barrier = full + ring.slot * kBarrierBytes;
+      barrier_wait(empty + ring.slot * kBarrierBytes, ring.parity);
+      barrier_expect(barrier, kSlot.transaction_bytes());
+      copier.issue(source, chunk, ring_payload + ring.slot * kSlot.payload_bytes, barrier);
+      ring.advance<kStages>();
+    });
+    return;
+  }
+  if (warp > kWarps) {  // headers, and activations once the kernel before has written them
+    if (lane != 0) return;
+    const RunCopier<kHeader, config.strips, config.k_groups> copier{
+        arguments.headers, arguments.columns / kChunkColumns, arguments.strips_per_block, policy_evict_first()};
+    auto issue_headers = [&](int slot_index, const RunSource& source, int chunk) {
+      if constexpr (kHeader > 0) {
+        copier.issue(source, chunk, ring_headers + slot_index * kSlot.header_stride, full + slot_index * kBarrierBytes);
+      }
+    };
+    walk(copier, min(kStages, total), issue_headers);
+    wait_for_inputs();
+    RingPosition ring(1);
+    walk(copier, total, [&](int i, const RunSource& source, int chunk) {
+      if (i >= kStages) {
+        barrier_wait(empty + ring.slot * kBarrierBytes, ring.parity);
+        issue_headers(ring.slot, source, chunk);
+      }
+      copy_tensor_3d(ring_activations + ring.slot * kSlot.activation_bytes, &activations, 0, 0, chunk,
+                     full + ring.slot * kBarrierBytes);
+      ring.advance<kStages>();
+    });
+    return;
+  }
+
+  const int my_strip = warp % config.strips, k_group = warp / config.strips;
+  const uint32_t bias = decode_bias();
+  const int record = slot_record<config.strips, config.k_groups>(my_strip, k_group, arguments.strips_per_block);
+  const uint32_t payload = ring_payload + record * kPayload, header = ring_headers + record * kHeader;
+  // ldmatrix rows of an activation tile under the 128-byte swizzle: columns 0..31 and 32..63 of token lane % 8
+  const uint32_t token_row = ring_activations + k_group * kTileBytes + (lane & 7) * 128;
+  const uint32_t low_columns = ((lane >> 3) ^ (lane & 7)) << 4, high_columns = (((lane >> 3) + 4) ^ (lane & 7)) << 4;
+  RingPosition ring(0);
+
+  for (int group = 0; group < my_groups; ++group) {
+    const int row0 = ((blockIdx.x + group * gridDim.x) * config.strips + my_strip) * kStripRows;
+    float sum[kTiles][4], total[config.sum_leaves ? kTiles : 1][4];
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) sum[n][e] = 0.f;
+    }
+    int left_in_leaf = schedule.steps_in_leaf;
+    bool first_leaf = true;
+
+    for (int step = 0; step < schedule.steps; ++step) {
+      barrier_wait(full + ring.slot * kBarrierBytes, ring.parity);
+      uint32_t b[kTiles][8], a[16];
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+        load_matrix_x4(b[n], token_row + ring.slot * kSlot.activation_bytes + n * 1024 + low_columns);
+        load_matrix_x4(b[n] + 4, token_row + ring.slot * kSlot.activation_bytes + n * 1024 + high_columns);
+      }
+      load_record<config.code, config.header_blocks>(payload + ring.slot * kSlot.payload_bytes,
+                                                     header + ring.slot * kSlot.header_stride, arguments.overflow, lane,
+                                                     bias, a);
+#pragma unroll
+      for (int s = 0; s < 4; ++s) {
+#pragma unroll
+        for (int n = 0; n < kTiles; ++n) mma_m16n8k16(sum[n], a + 4 * s, b[n][2 * s], b[n][2 * s + 1]);
+      }
+      __syncwarp();
+      if (lane == 0) barrier_arrive(empty + ring.slot * kBarrierBytes);
+      ring.advance<kStages>();
+      if constexpr (config.sum_leaves) {
+        if (--left_in_leaf == 0) {
+          left_in_leaf = schedule.steps_in_leaf;
+#pragma unroll
+          for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+              total[n][e] = first_leaf ? sum[n][e] : total[n][e] + sum[n][e];
+              sum[n][e] = 0.f;
+            }
+          }
+          first_leaf = false;
+        }
+      }
+    }
+
+    if constexpr (config.k_groups > 1) {
+      auto place = [&](int group_of_k, int n) {
+        return reduction + (((my_strip * config.k_groups + group_of_k) * kTiles + n) * 32 + lane) * 16;
+      };
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) store_shared_float4(place(k_group, n), as_float4(sum[n]));
+      named_sync(1, kWarps * 32);
+#pragma unroll
+      for (int n0 = 0; n0 < kTiles; n0 += config.k_groups) {
+        const int n = n0 + k_group;
+        if (n < kTiles) {
+          float4 v = load_shared_float4(place(0, n));
+#pragma unroll
+          for (int leaf = 1; leaf < config.k_groups; ++leaf) add_to(v, load_shared_float4(place(leaf, n)));
+          store_fragment(arguments, n * 8, row0, lane, v);
+        }
+      }
+      if (my_groups > 1) named_sync(1, kWarps * 32);
+    } else {
+#pragma unroll
+      for (int n = 0; n < kTiles; ++n) {
+        store_fragment(arguments, n * 8, row0, lane, as_float4(config.sum_leaves ? total[n] : sum[n]));
+      }
+    }
+  }
+}
+
+}  // namespace tare::linear_cuda
