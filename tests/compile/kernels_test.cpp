@@ -1,0 +1,103 @@
+// Every kernel and every configuration that the catalogue offers for a Llama-3.1-8B layer, through NVRTC for each
+// architecture that runs it: they compile, hardly spill, and no wgmma is made to wait for another. Needs NVRTC, no GPU.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "jit/compile/nvrtc.hpp"
+#include "jit/device_bundle.hpp"
+#include "jit/host.hpp"
+#include "plugins/linear/cuda/bundle.hpp"
+#include "plugins/linear/cuda/catalog.hpp"
+#include "plugins/linear/cuda/expression.hpp"
+
+using namespace tare;
+using namespace tare::linear_cuda;
+
+namespace {
+
+std::unique_ptr<jit::Jit> make() {
+  jit::JitOptions options;
+  options.nvrtc_folders = jit::nvrtc_folders(TARE_NVRTC_FOLDER);
+  options.cache_folder = std::string(TARE_BINARY_DIR) + "/kernel-cache";
+  auto jit = jit::make_jit(std::move(options));
+  REQUIRE(jit->add_bundle(jit::device_bundle()).ok());
+  REQUIRE(jit->add_bundle(jit::linear_bundle()).ok());
+  return jit;
+}
+
+bool have_nvrtc() {
+  const auto nvrtc = jit::Nvrtc::open(jit::nvrtc_folders(TARE_NVRTC_FOLDER));
+  if (!nvrtc) std::printf("skipped: %s\n", nvrtc.status().message().c_str());
+  return nvrtc.ok();
+}
+
+std::vector<jit::KernelRequest> requests(const std::string& architecture) {
+  std::vector<jit::KernelRequest> out;
+  auto add = [&](std::string source_file, std::string text) {
+    jit::KernelRequest r{std::move(source_file), std::move(text), architecture};
+    if (std::find(out.begin(), out.end(), r) == out.end()) out.push_back(std::move(r));
+  };
+  struct Size {
+    int rows, columns, per_block, leaves;
+  };
+  for (const Size s : {Size{6144, 4096, 4, 4}, Size{4096, 4096, 2, 4}, Size{28672, 4096, 16, 1}}) {
+    const MatrixShape matrix{.order = {s.rows, s.columns, s.per_block}, .leaves = s.leaves};
+    for (const int tokens : {8, 16, 32, 64, 128, 256, 1024}) {
+      if (architecture != "sm_90a" && tokens > 32) continue;  // the others have no further kernels
+      for (const AnyConfig& config : candidates(matrix, tokens, 132, architecture)) {
+        add(source(config), expression(config));
+        add(source(config), expression(dense_variant(config)));
+      }
+    }
+  }
+  for (const WeightCode code : {WeightCode::kDense, WeightCode::kW12}) {
+    for (const int blocks : {1, 2, 4}) {
+      if (code == WeightCode::kDense && blocks > 1) continue;
+      add("plugins/linear/cuda/pack.cuh", pack_expression({code, blocks}));
+      add("plugins/linear/cuda/pack.cuh", unpack_expression({code, blocks}));
+    }
+  }
+  add("plugins/linear/cuda/pack.cuh", "tare::linear_cuda::exponent_histogram");
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("every configuration compiles for every architecture that runs it") {
+  if (!have_nvrtc()) return;
+  const auto jit = make();
+  size_t kernels = 0;
+  for (const char* architecture : {"sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a"}) {
+    const auto wanted = requests(architecture);
+    const auto made = jit->compile_all(wanted);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      REQUIRE_MESSAGE(made[i].ok(), made[i].status().message());
+      const jit::KernelResources& r = (*made[i])->resources;
+      CHECK_MESSAGE(!r.serialized_wgmma, wanted[i].expression);
+      CHECK_MESSAGE(r.spill_store_bytes <= 32, wanted[i].expression, ": ", r.spill_store_bytes, " bytes spilled");
+      CHECK(r.registers <= 255);
+      ++kernels;
+    }
+  }
+  std::printf("%zu kernels\n", kernels);
+}
+
+TEST_CASE("a wrong field is named in the error, with the file and the kernel") {
+  if (!have_nvrtc()) return;
+  const auto made = make()->compile(
+      {"plugins/linear/cuda/pack.cuh", "tare::linear_cuda::pack<tare::linear_cuda::PackConfig{.cod = 1}>", "sm_90a"});
+  REQUIRE_FALSE(made.ok());
+  CHECK(made.status().message().find(
+            "plugins/linear/cuda/pack.cuh does not compile for sm_90a as tare::linear_cuda::pack<") == 0);
+  CHECK(made.status().message().find("cod") != std::string::npos);
+}
+
+TEST_CASE("a configuration that does not fit is refused by a sentence of the kernel's own") {
+  if (!have_nvrtc()) return;
+  const auto made = make()->compile({"plugins/linear/cuda/strip.cuh", expression(StripConfig{.stages = 99}), "sm_90a"});
+  REQUIRE_FALSE(made.ok());
+  CHECK(made.status().message().find("the ring must fit into shared memory: fewer stages or strips") !=
+        std::string::npos);
+}

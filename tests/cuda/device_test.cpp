@@ -1,0 +1,132 @@
+// The CUDA device over a fake driver: what a user is told when there is none, an old one, no GPU, too little memory;
+// memory and streams.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "jit/cuda_launch.hpp"
+#include "plugins/device_cuda/device.hpp"
+#include "plugins/device_cuda/provider.hpp"
+
+using namespace tare;
+
+namespace {
+const std::string kFake = std::string(TARE_BINARY_DIR) + "/tests/fake_cuda_driver.so";
+
+struct Setting {
+  const char* name;
+  Setting(const char* key, const char* value) : name(key) { ::setenv(key, value, 1); }
+  ~Setting() { ::unsetenv(name); }
+};
+}  // namespace
+
+TEST_CASE("no driver: no devices, and a note that says what was looked for") {
+  const auto found = cuda::make_provider("/nowhere/libcuda.so.1")->found();
+  CHECK(found.devices.empty());
+  REQUIRE(found.notes.size() == 1);
+  CHECK(found.notes[0].find("no NVIDIA driver: /nowhere/libcuda.so.1") == 0);
+}
+
+TEST_CASE("a driver that is too old says which is needed") {
+  const Setting old("FAKE_CUDA_VERSION", "12040");
+  const auto opened = cuda::make_provider(kFake)->open("cuda:0", {});
+  REQUIRE_FALSE(opened.ok());
+  CHECK(opened.status().message() ==
+        "the NVIDIA driver supports CUDA 12.4, the kernels need 13.0: update to driver 580 or newer");
+}
+
+TEST_CASE("devices are found with their names and sizes") {
+  const auto found = cuda::make_provider(kFake)->found();
+  REQUIRE(found.devices.size() == 1);
+  CHECK(found.devices[0].id == "cuda:0");
+  CHECK(found.devices[0].sku == "nvidia-h100-sxm");
+  CHECK(found.devices[0].architecture == "sm90");
+  CHECK(found.devices[0].units == 132);
+}
+
+TEST_CASE("a device that does not exist is refused by name") {
+  const auto provider = cuda::make_provider(kFake);
+  CHECK(provider->open("cuda:1", {}).status().message() == "cuda:1 does not exist: this machine has 1 GPU");
+  CHECK(provider->open("gpu0", {}).status().message() == "\"gpu0\" is no CUDA device: expected cuda:0, cuda:1, ...");
+}
+
+TEST_CASE("memory goes out and comes back under a budget, with figures when it is too little") {
+  DeviceOptions options;
+  options.memory_bytes = 1 << 20;
+  auto device = cuda::make_provider(kFake)->open("cuda:0", options);
+  REQUIRE(device.ok());
+  auto stream = (*device)->create_stream();
+  REQUIRE(stream.ok());
+  {
+    auto buffer = (*device)->allocate(1 << 19, Purpose::weights, "model/weights");
+    REQUIRE(buffer.ok());
+    std::vector<char> in(1 << 19, 'x'), out(1 << 19);
+    CHECK((*device)->copy_in(**stream, (*buffer)->data(), in.data(), in.size()).ok());
+    CHECK((*device)->copy_out(**stream, out.data(), (*buffer)->data(), out.size()).ok());
+    CHECK((*stream)->synchronize().ok());
+    CHECK(in == out);
+    const auto refused = (*device)->allocate(1 << 20, Purpose::state, "model/state");
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.status().code() == Code::exhausted);
+    CHECK(refused.status().message() ==
+          "model/state needs 1048576 bytes of device memory for state, but of the budget of 1048576 only 524288 are "
+          "left");
+  }
+  CHECK((*device)->allocate(1 << 20, Purpose::state, "model/state").ok());
+}
+
+TEST_CASE("a budget larger than what is free is refused at the start") {
+  const Setting little("FAKE_CUDA_FREE", "1000000");
+  DeviceOptions options;
+  options.memory_bytes = 2000000;
+  const auto opened = cuda::make_provider(kFake)->open("cuda:0", options);
+  REQUIRE_FALSE(opened.ok());
+  CHECK(opened.status().message().find("1000000 of 85899345920 bytes free, the budget asks for 2000000") !=
+        std::string::npos);
+}
+
+TEST_CASE("the driver running out names the call and what it was for, and nothing stays allocated") {
+  const Setting little("FAKE_CUDA_FREE", "100000");
+  auto device = cuda::make_provider(kFake)->open("cuda:0", {});
+  REQUIRE(device.ok());
+  ::setenv("FAKE_CUDA_FREE", "1000", 1);
+  const auto refused = (*device)->allocate(50000, Purpose::workspace, "linear/partial sums");
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message() ==
+        "cuMemAlloc (50000 bytes for linear/partial sums): CUDA_ERROR_OUT_OF_MEMORY 2, out of memory; free device "
+        "memory or lower the budget");
+  ::setenv("FAKE_CUDA_FREE", "100000", 1);
+  CHECK((*device)->allocate(100000, Purpose::workspace, "all").ok());
+}
+
+TEST_CASE("the launcher is found by its interface and records graphs that keep their kernels") {
+  auto device = cuda::make_provider(kFake)->open("cuda:0", {});
+  REQUIRE(device.ok());
+  CHECK((*device)->query("nothing/1") == nullptr);
+  auto* launcher = static_cast<jit::CudaLaunch*>((*device)->query(jit::CudaLaunch::kInterface));
+  REQUIRE(launcher != nullptr);
+  CHECK(launcher->architecture() == "sm_90a");
+  jit::CompiledKernel compiled;
+  compiled.symbol = "k", compiled.cubin = {1, 2, 3};
+  CHECK_FALSE(launcher->load(compiled, 300000).ok());  // more shared memory than a block has
+  auto stream = (*device)->create_stream();
+  REQUIRE(stream.ok());
+  REQUIRE(launcher->begin_recording(**stream).ok());
+  {
+    auto kernel = launcher->load(compiled, 100000);
+    REQUIRE(kernel.ok());
+    void* arguments[] = {nullptr};
+    CHECK(launcher->launch(**stream, **kernel, {}, arguments).ok());
+  }
+  auto graph = launcher->end_recording(**stream);
+  REQUIRE(graph.ok());
+  CHECK((*graph)->launch(**stream).ok());
+}
+
+TEST_CASE("a GPU's name becomes its slug") {
+  CHECK(cuda::sku_slug("NVIDIA H200") == "nvidia-h200");
+  CHECK(cuda::sku_slug("NVIDIA H100 80GB HBM3") == "nvidia-h100-sxm");
+  CHECK(cuda::sku_slug("NVIDIA GeForce RTX 5090 (Laptop)") == "nvidia-geforce-rtx-5090-laptop");
+}

@@ -1,0 +1,82 @@
+// A CUDA driver that has one GPU and computes nothing: device memory is host memory, kernels are accepted and ignored. With it the host
+// side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE.
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define API __attribute__((visibility("default"))) int
+typedef uint64_t Address;
+typedef void* Handle;
+
+static long setting(const char* name, long otherwise) {
+  const char* text = getenv(name);
+  return text ? atol(text) : otherwise;
+}
+static size_t used;
+struct Block {
+  size_t bytes, padding;
+};
+
+API cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
+API cuDriverGetVersion(int* version) { return *version = (int)setting("FAKE_CUDA_VERSION", 13000), 0; }
+API cuGetErrorName(int error, const char** name) { return *name = error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_FAKE", 0; }
+API cuGetErrorString(int error, const char** words) { return *words = error == 2 ? "out of memory" : "a fake error", 0; }
+API cuDeviceGetCount(int* count) { return *count = (int)setting("FAKE_CUDA_DEVICES", 1), 0; }
+API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal < setting("FAKE_CUDA_DEVICES", 1) ? 0 : 101; }
+API cuDeviceGetName(char* name, int bytes, int device) { return snprintf(name, (size_t)bytes, "NVIDIA H100 80GB HBM3"), device * 0; }
+API cuDeviceGetAttribute(int* value, int attribute, int device) {
+  *value = attribute == 16 ? 132 : attribute == 75 ? 9 : attribute == 97 ? 232448 : 0;
+  return device * 0;
+}
+API cuDeviceTotalMem_v2(size_t* bytes, int device) { return *bytes = (size_t)80 << 30, device * 0; }
+API cuDevicePrimaryCtxRetain(Handle* context, int device) { return *context = (Handle)1, device * 0; }
+API cuDevicePrimaryCtxRelease_v2(int device) { return device * 0; }
+API cuCtxSetCurrent(Handle context) { return context ? 0 : 1; }
+API cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
+  return *free_bytes = (size_t)setting("FAKE_CUDA_FREE", 1L << 36) - used, *total = (size_t)80 << 30, 0;
+}
+API cuMemAlloc_v2(Address* address, size_t bytes) {
+  if (used + bytes > (size_t)setting("FAKE_CUDA_FREE", 1L << 36)) return 2;
+  struct Block* block = malloc(sizeof *block + bytes);
+  if (!block) return 2;
+  block->bytes = bytes, used += bytes;
+  return *address = (Address)(block + 1), 0;
+}
+API cuMemFree_v2(Address address) {
+  struct Block* block = (struct Block*)address - 1;
+  used -= block->bytes;
+  return free(block), 0;
+}
+API cuMemHostAlloc(void** data, size_t bytes, unsigned flags) { return *data = malloc(bytes), (int)flags * 0; }
+API cuMemFreeHost(void* data) { return free(data), 0; }
+API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, Handle stream) { return memcpy((void*)to, from, bytes), stream ? 0 : 1; }
+API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, Handle stream) { return memcpy(to, (void*)from, bytes), stream ? 0 : 1; }
+API cuMemsetD8Async(Address to, unsigned char value, size_t bytes, Handle stream) { return memset((void*)to, value, bytes), stream ? 0 : 1; }
+API cuStreamCreate(Handle* stream, unsigned flags) { return *stream = (Handle)2, (int)flags * 0; }
+API cuStreamDestroy_v2(Handle stream) { return stream ? 0 : 1; }
+API cuStreamSynchronize(Handle stream) { return stream ? 0 : 1; }
+API cuStreamBeginCapture_v2(Handle stream, int mode) { return stream ? mode * 0 : 1; }
+API cuStreamEndCapture(Handle stream, Handle* graph) { return *graph = (Handle)3, stream ? 0 : 1; }
+API cuEventCreate(Handle* event, unsigned flags) { return *event = (Handle)4, (int)flags * 0; }
+API cuEventDestroy_v2(Handle event) { return event ? 0 : 1; }
+API cuEventRecord(Handle event, Handle stream) { return event && stream ? 0 : 1; }
+API cuEventSynchronize(Handle event) { return event ? 0 : 1; }
+API cuEventElapsedTime(float* ms, Handle first, Handle second) { return *ms = 1.0f, first && second ? 0 : 1; }
+API cuModuleLoadData(Handle* module, const void* image) { return *module = (Handle)5, image ? 0 : 1; }
+API cuModuleUnload(Handle module) { return module ? 0 : 1; }
+API cuModuleGetFunction(Handle* function, Handle module, const char* name) { return *function = (Handle)6, module && name ? 0 : 1; }
+API cuFuncSetAttribute(Handle function, int attribute, int value) { return function && value >= 0 ? attribute * 0 : 1; }
+API cuLaunchKernelEx(const void* config, Handle function, void** arguments, void** extra) {
+  return config && function && arguments && !extra ? 0 : 1;
+}
+API cuOccupancyMaxActiveClusters(int* clusters, Handle function, const void* config) { return *clusters = 66, function && config ? 0 : 1; }
+API cuGraphInstantiateWithFlags(Handle* exec, Handle graph, uint64_t flags) { return *exec = (Handle)7, graph ? (int)flags * 0 : 1; }
+API cuGraphLaunch(Handle exec, Handle stream) { return exec && stream ? 0 : 1; }
+API cuGraphExecDestroy(Handle exec) { return exec ? 0 : 1; }
+API cuGraphDestroy(Handle graph) { return graph ? 0 : 1; }
+API cuTensorMapEncodeTiled(void* map, int type, unsigned rank, void* address, const uint64_t* sizes, const uint64_t* strides,
+                           const unsigned* box, const unsigned* steps, int interleave, int swizzle, int promotion, int fill) {
+  (void)type, (void)sizes, (void)strides, (void)box, (void)steps, (void)interleave, (void)swizzle, (void)promotion, (void)fill;
+  return map && rank <= 5 && address && (Address)address % 16 == 0 ? 0 : 1;
+}
