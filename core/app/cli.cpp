@@ -57,9 +57,9 @@ Result<RunningModel> load_for(const Host& host, const ModelOptions& o) {
   TARE_ASSIGN_OR_RETURN(out.device, host.open_device(o.device, {.threads = o.threads, .memory_bytes = 0}));
   const DeviceInfo& info = out.device->info();
   TARE_ASSIGN_OR_RETURN(const int64_t memory, parse_memory(o.memory, info.memory_bytes));
-  TARE_ASSIGN_OR_RETURN(ModelDescription description, describe_model(host, o.model, {.weights = true, .dtype = {}}));
+  TARE_ASSIGN_OR_RETURN(ModelDescription description,
+                        describe_model(host, o.model, {.weights = true, .dtype = {}, .context = o.context}));
   const LoadOptions options{.name = "",
-                            .context = o.context,
                             .max_step_tokens = o.chunk,
                             .max_sequences = o.sequences,
                             .memory_bytes = memory,

@@ -21,7 +21,7 @@ int run(const CommandLine& line, const Options& o) {
   const Host* host = opened_host->get();
   auto device = host->open_device(o.model.device, {.threads = o.model.threads, .memory_bytes = 0});
   if (!device.ok()) return fail(device.status());
-  auto description = describe_model(*host, o.model.model, {.weights = false, .dtype = {}});
+  auto description = describe_model(*host, o.model.model, {.weights = false, .dtype = {}, .context = o.model.context});
   if (!description.ok()) return fail(description.status());
   if (o.program_text) {
     std::cout << print_program(*description->traced);
@@ -32,7 +32,6 @@ int run(const CommandLine& line, const Options& o) {
   if (!memory.ok()) return fail(memory.status());
   auto planned = plan_model(*host, std::move(*description), info, info.memory_bytes,
                             {.name = "",
-                             .context = o.model.context,
                              .max_step_tokens = o.model.chunk,
                              .max_sequences = o.model.sequences,
                              .memory_bytes = *memory,

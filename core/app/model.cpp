@@ -61,23 +61,23 @@ Result<ModelDescription> describe_model(const Host& host, const std::string& pat
   // F16 numbers widen to F32 without a loss; BF16 has too few mantissa bits for them.
   const DType stored = options.dtype.value_or(out.checkpoint.dtype);
   const DType dtype = stored == DType::bf16 ? DType::bf16 : DType::f32;
+  const int32_t longest = context_of(Config(out.checkpoint.config));
+  if (longest > 0 && options.context > longest)
+    return invalid(path, ": a context of ", options.context, " was asked for, the model takes at most ", longest);
+  out.context =
+      options.context > 0 ? options.context : std::min(kDefaultContext, longest > 0 ? longest : kDefaultContext);
+  out.checkpoint.config["serving_context"] = static_cast<double>(out.context);
   auto program = program_of(host, out.checkpoint, out.family, dtype);
   if (!program.ok()) return std::move(program).status().in(path);
   out.traced = std::make_unique<const Program>(std::move(*program));
   out.program = std::make_unique<const Program>(with_sampling(*out.traced));
-  out.max_context = context_of(Config(out.checkpoint.config));
   return out;
 }
 
 Result<PlannedModel> plan_model(const Host& host, ModelDescription description, const DeviceInfo& device,
                                 int64_t free_bytes, const LoadOptions& options) {
   PlannedModel out;
-  out.executor.context =
-      options.context > 0
-          ? options.context
-          : std::min(kDefaultContext, description.max_context > 0 ? description.max_context : kDefaultContext);
-  if (description.max_context > 0 && out.executor.context > description.max_context)
-    return invalid("context is ", out.executor.context, ", the model takes at most ", description.max_context);
+  out.executor.context = description.context;
   out.executor.max_step_tokens = options.max_step_tokens;
   out.executor.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
   const PlanContext context{.program = *description.program,

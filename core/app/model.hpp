@@ -10,17 +10,20 @@
 
 namespace tare {
 
+constexpr int32_t kDefaultContext = 32768, kPageTokens = 32;
+
 // What is known of a model before a weight is read.
 struct ModelDescription {
   Checkpoint checkpoint;
   const ModelFamily* family = nullptr;     // null: a plugin in pure C made the Program
   std::unique_ptr<const Program> traced;   // as the family wrote it: what the text form prints
   std::unique_ptr<const Program> program;  // with sampling; on the heap, since Plans point into it
-  int32_t max_context = 0;                 // as the config says; 0: it does not
+  int32_t context = 0;                     // that it is traced for: some rotary tables depend on it
 };
 struct DescribeOptions {
   bool weights = true;  // open the tensors' files too (nothing is read but headers)
   std::optional<DType> dtype;
+  int32_t context = 0;  // that it will be served with; 0: the model's own, at most kDefaultContext
 };
 Result<ModelDescription> describe_model(const Host& host, const std::string& path, const DescribeOptions& options);
 
@@ -34,8 +37,6 @@ struct LoadOptions {
   bool references_only = false;
   bool show_progress = false;  // a bar on standard error while weights are read
 };
-constexpr int32_t kDefaultContext = 32768, kPageTokens = 32;
-
 // The bytes a model takes, by line, known before anything is allocated.
 struct MemoryPlan {
   int64_t weights = 0, workspace = 0, state = 0;

@@ -50,7 +50,6 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
   for (size_t i = 0; i < settings.models.size(); ++i) {
     const ModelSettings& m = settings.models[i];
     LoadOptions options{.name = m.name,
-                        .context = static_cast<int32_t>(m.context),
                         .max_step_tokens = settings.max_step_tokens,
                         .max_sequences = settings.max_batch,
                         .memory_bytes = m.memory_bytes,
@@ -58,7 +57,8 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
                         .references_only = false,
                         .show_progress = true};
     const std::string path = settings.resolve(m.source);
-    auto description = describe_model(host, path, {.weights = true, .dtype = {}});
+    auto description =
+        describe_model(host, path, {.weights = true, .dtype = {}, .context = static_cast<int32_t>(m.context)});
     if (!description.ok()) return std::move(description).status().in("model '" + m.name + "'");
     // What is left is shared by the models that are still to come; weights and workspace are taken in full.
     const auto others = static_cast<int64_t>(settings.models.size() - i);

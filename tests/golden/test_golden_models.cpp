@@ -25,9 +25,9 @@ struct Running {
 };
 Result<Running> load(const std::filesystem::path& path, std::optional<DType> dtype, bool references) {
   TARE_ASSIGN_OR_RETURN(auto device, host().open_device("cpu", {.threads = 2, .memory_bytes = int64_t{1} << 30}));
-  TARE_ASSIGN_OR_RETURN(auto description, describe_model(host(), path.string(), {.weights = true, .dtype = dtype}));
+  TARE_ASSIGN_OR_RETURN(auto description,
+                        describe_model(host(), path.string(), {.weights = true, .dtype = dtype, .context = 64}));
   const LoadOptions options{.name = "",
-                            .context = 64,
                             .max_step_tokens = 64,
                             .max_sequences = 64,
                             .memory_bytes = 0,
@@ -78,7 +78,7 @@ std::vector<float> logits_of(PlanExecutor& executor, const golden::GoldenCase& g
 
 void check(const std::string& name, const std::filesystem::path& path, std::optional<DType> dtype, double limit,
            const golden::GoldenCase& golden, bool references) {
-  INFO(name, dtype == DType::f32 ? " in F32" : "", references ? " by references" : "");
+  INFO(name, std::string(dtype == DType::f32 ? " in F32" : ""), std::string(references ? " by references" : ""));
   auto running = load(path, dtype, references);
   REQUIRE_MESSAGE(running.ok(), running.status().message());
   const std::vector<float> whole = logits_of(*running->model.executor, golden, golden.prompt.size());
@@ -86,8 +86,8 @@ void check(const std::string& name, const std::filesystem::path& path, std::opti
   INFO(c.first_mismatch);
   CHECK(c.distance <= limit);
   CHECK(c.unexplained == 0);
-  MESSAGE(name << (dtype == DType::f32 ? " f32" : "") << (references ? " references" : "") << ": distance "
-               << c.distance << ", top-1 flips " << c.flips);
+  MESSAGE(name, std::string(dtype == DType::f32 ? " f32" : ""), std::string(references ? " references" : ""),
+          ": distance ", c.distance, ", top-1 flips ", c.flips);
   // A Plan of another bucket, another cut of the prompt: the same bits.
   for (const size_t chunk : {size_t{1}, size_t{7}}) {
     const std::vector<float> cut = logits_of(*running->model.executor, golden, chunk);
