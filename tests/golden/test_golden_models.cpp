@@ -108,6 +108,32 @@ TEST_CASE("golden models equal Transformers") {
   }
 }
 
+// A GGUF made from a folder by llama.cpp's own converter gives the folder's logits, bit for bit: names, hyperparameters
+// and transformations are undone exactly.
+TEST_CASE("a GGUF gives the logits of its source folder") {
+  int compared = 0;
+  for (const auto& folder : std::filesystem::directory_iterator(kModels))
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      const std::string name = file.path().filename().string();
+      if (!name.ends_with(".BF16.gguf") && !name.ends_with(".F32.gguf")) continue;
+      auto golden = golden::read_case(folder.path());
+      REQUIRE_MESSAGE(golden.ok(), golden.status().message());
+      INFO(name);
+      auto from_gguf = load(file.path(), DType::f32, false), from_folder = load(folder.path(), DType::f32, false);
+      REQUIRE_MESSAGE(from_gguf.ok(), from_gguf.status().message());
+      REQUIRE_MESSAGE(from_folder.ok(), from_folder.status().message());
+      const size_t whole = golden->prompt.size();
+      const std::vector<float> a = logits_of(*from_gguf->model.executor, *golden, whole);
+      const std::vector<float> b = logits_of(*from_folder->model.executor, *golden, whole);
+      const golden::Comparison c = golden::compare(a, b, golden->vocab);
+      INFO(c.first_mismatch);
+      CHECK(c.distance <= 1e-6);
+      CHECK(golden::compare(a, golden->logits, golden->vocab).distance <= 1e-4);
+      ++compared;
+    }
+  CHECK(compared >= 8);
+}
+
 TEST_CASE("references alone equal Transformers too") {
   for (const char* name : {"llama-gqa", "qwen3-plain", "gemma2-plain"}) {
     auto golden = golden::read_case(kModels / name);
