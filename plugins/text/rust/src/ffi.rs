@@ -112,8 +112,8 @@ unsafe fn guarded(error: *mut Buffer, work: impl FnOnce() -> Result<()>) -> i32 
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("unknown reason");
             let failure = TextError::new(Code::Internal, format!("the text library failed: {text}"));
-            // A payload's own destructor may panic.
-            std::mem::forget(panic);
+            // A payload's own destructor may panic too.
+            let _ = catch_unwind(AssertUnwindSafe(move || drop(panic)));
             failure
         }
     };
