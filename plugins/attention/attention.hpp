@@ -29,4 +29,11 @@ std::vector<int32_t> sequence_of_row(const StepView& step);
 Status reference(const CpuCall<Attention>& call);  // the oracle: softmax over all keys, f64 sums
 Verdict supports(const Attention& op, const Problem& problem);
 
+Status fast(const CpuCall<Attention>& call);  // blocks of keys by absolute position, threads over rows and kv heads
+// `fma`: is it for CPUs whose best instruction set has FMA, or for the others?
+Verdict supports_fast(const Attention& op, const Problem& problem, bool fma);
+
+// The table: fast ones, then the oracle.
+std::vector<std::unique_ptr<KernelCandidate>> candidates();
+
 }  // namespace tare::attention

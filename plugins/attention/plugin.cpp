@@ -2,12 +2,8 @@
 
 namespace tare {
 namespace {
-Status register_plugin(Registrar& registrar) noexcept {
-  registrar.add_kernel(cpu_kernel<Attention>({.id = "attention.cpu_reference",
-                                              .numerics = "sequential-f64",
-                                              .run = attention::reference,
-                                              .supports = attention::supports,
-                                              .reference = true}));
+Status register_plugin(Registrar& registrar) {
+  for (auto& candidate : attention::candidates()) registrar.add_kernel(std::move(candidate));
   return {};
 }
 }  // namespace

@@ -226,7 +226,7 @@ class AmxBackend final : public CpuBackend {
     }
     return out;
   }
-  std::unique_ptr<Multiplier> multiplier(const Problem&, Target) const override {
+  std::unique_ptr<Multiplier> multiplier(const Problem&, CpuTarget) const override {
     return std::make_unique<AmxMultiplier>();
   }
 };

@@ -101,7 +101,7 @@ class Avx512Backend final : public CpuBackend {
         for (const int64_t block : blocks) out.push_back({prefetch, strips, block, 0});
     return out;
   }
-  std::unique_ptr<Multiplier> multiplier(const Problem&, Target) const override {
+  std::unique_ptr<Multiplier> multiplier(const Problem&, CpuTarget) const override {
     return std::make_unique<Avx512Multiplier>();
   }
 };

@@ -51,18 +51,18 @@ class Candidate final : public KernelCandidate {
   KernelConfig fallback(const Problem& problem) const override {
     LinearShape shape;
     (void)read_shape(problem, tail_, shape);
-    return print(within(backend_->fallback(shape, problem.rows)), Target::best);
+    return print(within(backend_->fallback(shape, problem.rows)), CpuTarget::best);
   }
   std::vector<KernelConfig> space(const Problem& problem) const override {
     LinearShape shape;
     (void)read_shape(problem, tail_, shape);
     std::vector<KernelConfig> out{fallback(problem)};
     for (const CpuConfig& config : backend_->space(shape, problem.rows)) {
-      KernelConfig printed = print(within(config), Target::best);
+      KernelConfig printed = print(within(config), CpuTarget::best);
       if (std::ranges::find(out, printed) == out.end()) out.push_back(std::move(printed));
     }
     if (backend_->chooses_target())  // the widest vectors are not always the fastest
-      for (const Target target : allowed_targets(problem)) {
+      for (const CpuTarget target : allowed_targets(problem)) {
         KernelConfig printed = print(within(backend_->fallback(shape, problem.rows)), target);
         if (target != allowed_targets(problem).front()) out.push_back(std::move(printed));
       }
@@ -72,15 +72,15 @@ class Candidate final : public KernelCandidate {
     const auto read = parse(config);
     if (!read.ok()) return Verdict::no(read.status().message());
     const auto allowed = allowed_targets(problem);
-    if (read->target != Target::best && std::ranges::find(allowed, read->target) == allowed.end())
-      return Verdict::no("target ", kTargetNames[static_cast<size_t>(read->target)],
+    if (read->target != CpuTarget::best && std::ranges::find(allowed, read->target) == allowed.end())
+      return Verdict::no("target ", kCpuTargetNames[static_cast<size_t>(read->target)],
                          " is not one that this CPU has and that adds alike");
     return fits_driver(read->common, tail_);
   }
   int64_t scratch_bytes(const Problem& problem, const KernelConfig&) const override {
     LinearShape shape;
     (void)read_shape(problem, tail_, shape);
-    return driver_scratch_bytes(*backend_->multiplier(problem, Target::best), problem.rows, shape.inputs);
+    return driver_scratch_bytes(*backend_->multiplier(problem, CpuTarget::best), problem.rows, shape.inputs);
   }
   Result<std::unique_ptr<Instance>> instance(Device& device, const Problem& problem,
                                              const KernelConfig& config) const override {
@@ -89,7 +89,7 @@ class Candidate final : public KernelCandidate {
     if (Verdict v = accepts(problem, config); !v) return failure(Code::invalid, id_, ": ", v.reason);
     (void)read_shape(problem, tail_, parts.shape);
     TARE_ASSIGN_OR_RETURN(const HighwayConfig read, parse(config));
-    const Target target = read.target == Target::best ? targets_for(problem.features).front() : read.target;
+    const CpuTarget target = read.target == CpuTarget::best ? best_cpu_target(problem.features) : read.target;
     parts.config = read.common;
     parts.multiplier = backend_->multiplier(problem, target);
     parts.finish = finish_for(target);
@@ -104,19 +104,19 @@ class Candidate final : public KernelCandidate {
     while (!fits_driver(config, tail_) && config.rows > 32) config.rows = config.rows / 64 * 32;
     return config;
   }
-  KernelConfig print(const CpuConfig& config, Target target) const {
+  KernelConfig print(const CpuConfig& config, CpuTarget target) const {
     return backend_->chooses_target() ? to_attributes(HighwayConfig{config, target}) : to_attributes(config);
   }
   Result<HighwayConfig> parse(const KernelConfig& config) const {
     if (backend_->chooses_target()) return from_attributes<HighwayConfig>(config);
     TARE_ASSIGN_OR_RETURN(const CpuConfig common, from_attributes<CpuConfig>(config));
-    return HighwayConfig{common, Target::best};
+    return HighwayConfig{common, CpuTarget::best};
   }
   // Those that round as the best one does, so that a tuned choice keeps the numerics.
-  static std::vector<Target> allowed_targets(const Problem& problem) {
-    std::vector<Target> out = targets_for(problem.features);
+  static std::vector<CpuTarget> allowed_targets(const Problem& problem) {
+    std::vector<CpuTarget> out = cpu_targets_for(problem.features);
     const bool fma = has_fma(out.front());
-    std::erase_if(out, [fma](Target t) { return has_fma(t) != fma; });
+    std::erase_if(out, [fma](CpuTarget t) { return has_fma(t) != fma; });
     return out;
   }
 

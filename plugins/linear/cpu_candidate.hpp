@@ -17,7 +17,7 @@ class CpuBackend {
   virtual std::string numerics(const Problem& problem) const = 0;
   virtual CpuConfig fallback(const LinearShape& shape, int64_t rows) const noexcept = 0;
   virtual std::vector<CpuConfig> space(const LinearShape& shape, int64_t rows) const = 0;
-  virtual std::unique_ptr<Multiplier> multiplier(const Problem& problem, Target target) const = 0;
+  virtual std::unique_ptr<Multiplier> multiplier(const Problem& problem, CpuTarget target) const = 0;
   virtual bool chooses_target() const noexcept { return false; }  // is `target` a field of its configs?
 };
 

@@ -111,18 +111,18 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tare::linear {
 
-FinishFunction finish_for(Target target) noexcept {
+FinishFunction finish_for(CpuTarget target) noexcept {
   switch (target) {
 #if HWY_TARGETS & HWY_AVX3
-    case Target::avx512:
+    case CpuTarget::avx512:
       return N_AVX3::finish;
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    case Target::avx2:
+    case CpuTarget::avx2:
       return N_AVX2::finish;
 #endif
 #if HWY_TARGETS & HWY_SSE4
-    case Target::sse4:
+    case CpuTarget::sse4:
       return N_SSE4::finish;
 #endif
     default:

@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
+#include "core/api/cpu_targets.hpp"
 #include "core/api/dtype.hpp"
 #include "core/api/ops.hpp"
 #include "plugins/linear/cpu_problem.hpp"
-#include "plugins/linear/cpu_targets.hpp"
 
 namespace tare::linear {
 
@@ -39,6 +39,6 @@ struct Finish {
   const uint16_t* table = nullptr;  // gated in BF16
 };
 using FinishFunction = void (*)(const Finish&);
-FinishFunction finish_for(Target target) noexcept;
+FinishFunction finish_for(CpuTarget target) noexcept;
 
 }  // namespace tare::linear

@@ -12,7 +12,7 @@ namespace {
 
 class HighwayMultiplier final : public Multiplier {
  public:
-  HighwayMultiplier(Target target, DType weight) : functions_(highway_functions(target)), weight_(weight) {}
+  HighwayMultiplier(CpuTarget target, DType weight) : functions_(highway_functions(target)), weight_(weight) {}
   int64_t packed_bytes(int64_t rows, int64_t inputs) const noexcept override {
     return rows * packed_stride(rows, inputs) * 4;
   }
@@ -45,7 +45,7 @@ class HighwayBackend final : public CpuBackend {
   std::string_view id() const noexcept override { return "linear.cpu_highway"; }
   Verdict supports(const Problem&, const LinearShape&) const noexcept override { return Verdict::yes(); }
   std::string numerics(const Problem& problem) const override {
-    return has_fma(targets_for(problem.features).front()) ? "k-seq-fma" : "k-seq-mul-add";
+    return has_fma(best_cpu_target(problem.features)) ? "k-seq-fma" : "k-seq-mul-add";
   }
   CpuConfig fallback(const LinearShape&, int64_t rows) const noexcept override {
     return {.prefetch = 4096, .strips = rows <= 64 ? 4 : 1, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
@@ -57,9 +57,9 @@ class HighwayBackend final : public CpuBackend {
       for (const int64_t strips : {1, 4}) out.push_back({prefetch, strips, block, 0});
     return out;
   }
-  std::unique_ptr<Multiplier> multiplier(const Problem& problem, Target target) const override {
+  std::unique_ptr<Multiplier> multiplier(const Problem& problem, CpuTarget target) const override {
     const DType weight = problem.first().weights.at(0)->dtype;
-    return std::make_unique<HighwayMultiplier>(target == Target::best ? targets_for(problem.features).front() : target,
+    return std::make_unique<HighwayMultiplier>(target == CpuTarget::best ? best_cpu_target(problem.features) : target,
                                                weight);
   }
   bool chooses_target() const noexcept override { return true; }

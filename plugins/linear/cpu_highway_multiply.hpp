@@ -9,6 +9,6 @@ using MultiplyFunction = void (*)(const MultiplyBlock&);
 struct HighwayFunctions {
   MultiplyFunction bf16_weights = nullptr, f32_weights = nullptr;
 };
-HighwayFunctions highway_functions(Target target) noexcept;
+HighwayFunctions highway_functions(CpuTarget target) noexcept;
 
 }  // namespace tare::linear

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "core/api/attributes.hpp"
+#include "core/api/cpu_targets.hpp"
 #include "core/api/view.hpp"
-#include "plugins/linear/cpu_targets.hpp"
 
 namespace tare::linear {
 
@@ -26,7 +26,7 @@ struct CpuConfig {
 // The same with a choice of instruction set.
 struct HighwayConfig {
   CpuConfig common;
-  Target target = Target::best;
+  CpuTarget target = CpuTarget::best;
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor&& visit) {
     CpuConfig::fields(self.common, visit);

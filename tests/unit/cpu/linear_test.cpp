@@ -80,15 +80,15 @@ TEST_CASE("targets without FMA agree with each other over M and lie close to the
   const auto candidate = make_candidate(make_highway_backend(), Tail::none);
   Case c({.outputs = {100}, .inputs = 77, .weight = DType::f32, .out = DType::f32}, 33);
   const auto want = c.run(*device, *reference, 33);
-  for (const Target target : {Target::baseline, Target::sse4}) {
+  for (const CpuTarget target : {CpuTarget::baseline, CpuTarget::sse4}) {
     // A CPU of that time: no wider features are told.
     auto with = [&](int64_t rows) {
       Problem p = c.problem(*device, rows);
-      p.features =
-          target == Target::sse4 ? std::vector<std::string>{"sse4_1", "sse4_2", "ssse3"} : std::vector<std::string>{};
+      p.features = target == CpuTarget::sse4 ? std::vector<std::string>{"sse4_1", "sse4_2", "ssse3"}
+                                             : std::vector<std::string>{};
       return p;
     };
-    CHECK(targets_for(with(1).features).front() == target);
+    CHECK(cpu_targets_for(with(1).features).front() == target);
     CHECK(candidate->numerics(with(1)) == (has_fma(target) ? "k-seq-fma" : "k-seq-mul-add"));
     const Problem p = with(33);
     auto instance = candidate->instance(*device, p, candidate->fallback(p));
