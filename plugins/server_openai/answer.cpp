@@ -82,7 +82,12 @@ std::string Answer::begin() {
     to.begin_object();
     write_head(plan_, chunk_object(plan_), to);
     to.key("choices").begin_array().begin_object().member("index", static_cast<int64_t>(i));
-    to.key("delta").begin_object().member("role", "assistant").member("content", "").member_null("refusal").end_object();
+    to.key("delta")
+        .begin_object()
+        .member("role", "assistant")
+        .member("content", "")
+        .member_null("refusal")
+        .end_object();
     to.member_null("logprobs").member_null("finish_reason").end_object().end_array();
     if (plan_.include_usage) to.member_null("usage");
     to.end_object();

@@ -37,8 +37,7 @@ class Answer {
     int64_t output_tokens = 0;
     int64_t offset = 0;  // characters of text so far
   };
-  std::string event(size_t choice, std::string_view text, const std::vector<EmittedToken>& tokens,
-                    FinishReason finish);
+  std::string event(size_t choice, std::string_view text, const std::vector<EmittedToken>& tokens, FinishReason finish);
 
   GenerationPlan plan_;
   std::vector<Choice> choices_;

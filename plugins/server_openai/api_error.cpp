@@ -20,12 +20,24 @@ ApiError to_error(const Status& status) {
   ApiError error{.status = 500, .message = status.message(), .param = {}, .code = {}};
   switch (status.code()) {
     case Code::invalid:
-    case Code::unsupported: error.status = 400; break;
-    case Code::not_found: error.status = 404, error.code = "model_not_found", error.param = "model"; break;
-    case Code::exhausted: error.status = 429, error.code = "rate_limit_exceeded", error.retry_after_s = 1; break;
-    case Code::unavailable: error.status = 503, error.code = "unavailable", error.retry_after_s = 5; break;
-    case Code::cancelled: error.status = 503, error.code = "cancelled"; break;
-    default: error.code = "internal_error"; break;
+    case Code::unsupported:
+      error.status = 400;
+      break;
+    case Code::not_found:
+      error.status = 404, error.code = "model_not_found", error.param = "model";
+      break;
+    case Code::exhausted:
+      error.status = 429, error.code = "rate_limit_exceeded", error.retry_after_s = 1;
+      break;
+    case Code::unavailable:
+      error.status = 503, error.code = "unavailable", error.retry_after_s = 5;
+      break;
+    case Code::cancelled:
+      error.status = 503, error.code = "cancelled";
+      break;
+    default:
+      error.code = "internal_error";
+      break;
   }
   return error;
 }

@@ -10,7 +10,7 @@
 namespace tare::server {
 
 struct ApiError {
-  int status = 400;  // of HTTP
+  int status = 400;                  // of HTTP
   std::string message, param, code;  // empty param, code: null
   int retry_after_s = 0;             // > 0: with a Retry-After header
 };

@@ -76,11 +76,11 @@ std::optional<HttpResponse> Application::refuse(const HttpRequest& head) const {
                         .code = "not_found"});
   const bool is_get = head.method == "GET" || head.method == "HEAD";
   if (head.method == "OPTIONS" || (is_get && route.method == "GET") || head.method == route.method) return std::nullopt;
-  HttpResponse response = to_response({.status = 405,
-                                       .message = text("the method ", quoted(head.method), " is not for ",
-                                                       route.pattern, ", expected ", route.method),
-                                       .param = {},
-                                       .code = "method_not_allowed"});
+  HttpResponse response = to_response(
+      {.status = 405,
+       .message = text("the method ", quoted(head.method), " is not for ", route.pattern, ", expected ", route.method),
+       .param = {},
+       .code = "method_not_allowed"});
   response.headers.emplace_back("Allow", allowed_methods(route));
   return response;
 }
@@ -109,20 +109,27 @@ Reply Application::dispatch(const HttpRequest& request) const {
     return response;
   }
   switch (route.id) {
-    case RouteId::front: return plain(front_page(server_name_), kTextType);
+    case RouteId::front:
+      return plain(front_page(server_name_), kTextType);
     case RouteId::health: {
       JsonWriter to;
       to.begin_object().member("status", "ok").member("version", version_).end_object();
       return plain(to.take());
     }
-    case RouteId::ready: return ready();
-    case RouteId::metrics: return plain(metrics_.print(engine_), kMetricsType);
-    case RouteId::models: return model_list();
-    case RouteId::model: return model(rest);
-    default: break;
+    case RouteId::ready:
+      return ready();
+    case RouteId::metrics:
+      return plain(metrics_.print(engine_), kMetricsType);
+    case RouteId::models:
+      return model_list();
+    case RouteId::model:
+      return model(rest);
+    default:
+      break;
   }
   const auto json = parse_json(request.body);
-  if (!json.ok()) return refused({.status = 400, .message = json.status().message(), .param = {}, .code = "invalid_json"});
+  if (!json.ok())
+    return refused({.status = 400, .message = json.status().message(), .param = {}, .code = "invalid_json"});
   const auto* body = json->as<JsonObject>();
   if (body == nullptr)
     return refused({.status = 400,
@@ -130,11 +137,16 @@ Reply Application::dispatch(const HttpRequest& request) const {
                     .param = {},
                     .code = "invalid_json"});
   switch (route.id) {
-    case RouteId::chat: return generate(*body, AnswerKind::chat);
-    case RouteId::completions: return generate(*body, AnswerKind::completion);
-    case RouteId::tokenize: return tokenize(*body, engine_.models());
-    case RouteId::detokenize: return detokenize(*body, engine_.models());
-    default: return refused({.status = 404, .message = "there is nothing here", .param = {}, .code = "not_found"});
+    case RouteId::chat:
+      return generate(*body, AnswerKind::chat);
+    case RouteId::completions:
+      return generate(*body, AnswerKind::completion);
+    case RouteId::tokenize:
+      return tokenize(*body, engine_.models());
+    case RouteId::detokenize:
+      return detokenize(*body, engine_.models());
+    default:
+      return refused({.status = 404, .message = "there is nothing here", .param = {}, .code = "not_found"});
   }
 }
 
@@ -143,8 +155,7 @@ Reply Application::generate(const JsonObject& body, AnswerKind kind) const {
   const bool chat = kind == AnswerKind::chat;
   ChatRequest chat_request;
   CompletionRequest completion_request;
-  Refusal refusal =
-      chat ? read_chat_request(body, &chat_request) : read_completion_request(body, &completion_request);
+  Refusal refusal = chat ? read_chat_request(body, &chat_request) : read_completion_request(body, &completion_request);
   const std::string& name = chat ? chat_request.generation.model : completion_request.generation.model;
   ServedModel model;
   GenerationPlan plan;

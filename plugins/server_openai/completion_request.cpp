@@ -45,10 +45,13 @@ Refusal read_completion_request(const JsonObject& body, CompletionRequest* out) 
   fields.integer("logprobs", 0, 20, &out->logprobs);
   out->generation.sampling.logprobs = out->logprobs;
   fields.boolean("add_special_tokens", &out->add_special);
-  const auto is_n = [&](const Json& json) { return json.as<int64_t>() && *json.as<int64_t>() == out->generation.choices; };
+  const auto is_n = [&](const Json& json) {
+    return json.as<int64_t>() && *json.as<int64_t>() == out->generation.choices;
+  };
   fields.refuse("best_of", is_n, "the same number as n");
-  fields.refuse("suffix", [](const Json& json) { return json.as<std::string>() && json.as<std::string>()->empty(); },
-                "an empty string");
+  fields.refuse(
+      "suffix", [](const Json& json) { return json.as<std::string>() && json.as<std::string>()->empty(); },
+      "an empty string");
   const size_t choices = out->prompts.size() * static_cast<size_t>(out->generation.choices);
   if (choices > kMostPrompts)
     fields.fail("n", text("n times the number of prompts is ", choices, ", expected at most ", kMostPrompts));

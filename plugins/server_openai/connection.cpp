@@ -123,13 +123,13 @@ net::awaitable<void> Connection::serve() {
 net::awaitable<void> Connection::refuse_client() {
   framing_.keep_alive = false;
   framing_.request_id = clean_request_id({});
-  outgoing_ = to_bytes(to_response({.status = 429,
-                                    .message = text("too many connections, at most ", shared_.settings.max_connections,
-                                                    " may be open"),
-                                    .param = {},
-                                    .code = "too_many_connections",
-                                    .retry_after_s = 1}),
-                       framing_);
+  outgoing_ = to_bytes(
+      to_response({.status = 429,
+                   .message = text("too many connections, at most ", shared_.settings.max_connections, " may be open"),
+                   .param = {},
+                   .code = "too_many_connections",
+                   .retry_after_s = 1}),
+      framing_);
   const bool sent = co_await flush();
   if (sent) co_await linger();
 }

@@ -1,6 +1,6 @@
 // Connection: one client's socket: reads requests, asks the Application, writes responses. Moves bytes and keeps time;
-// decides nothing. A Worker is a thread with its connections; everything of a Connection happens on its worker's thread,
-// so nothing here is locked.
+// decides nothing. A Worker is a thread with its connections; everything of a Connection happens on its worker's
+// thread, so nothing here is locked.
 #pragma once
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
@@ -77,7 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   net::awaitable<bool> generate();
   net::awaitable<bool> stream();
   net::awaitable<bool> respond(HttpResponse response);
-  net::awaitable<bool> flush();           // writes outgoing_
+  net::awaitable<bool> flush();                   // writes outgoing_
   net::awaitable<bool> pause(Milliseconds most);  // until wake(); false: the time is over
   net::awaitable<void> linger();
   net::awaitable<void> unwatch();

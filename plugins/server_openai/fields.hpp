@@ -39,7 +39,9 @@ class Fields {
   void accept_string(std::string_view name);
   void accept_object(std::string_view name);
   // Known and not implemented: refused by name unless absent, null, or `harmless` says that it asks for nothing.
-  void refuse(std::string_view name) { refuse(name, [](const Json&) { return false; }, {}); }
+  void refuse(std::string_view name) {
+    refuse(name, [](const Json&) { return false; }, {});
+  }
   template <class Harmless>
   void refuse(std::string_view name, Harmless harmless, std::string_view accepted) {
     const Json* json = find(name);

@@ -12,8 +12,8 @@ enum class AnswerKind : uint8_t { chat, completion };
 
 struct GenerationPlan {
   AnswerKind kind = AnswerKind::chat;
-  std::string id, model;  // "chatcmpl-…"
-  int64_t created = 0;    // seconds since 1970
+  std::string id, model;    // "chatcmpl-…"
+  int64_t created = 0;      // seconds since 1970
   std::string fingerprint;  // `system_fingerprint`
   const TextModel* text = nullptr;
   bool stream = false, include_usage = false, logprobs = false;

@@ -22,8 +22,7 @@ void read_stop(Fields& fields, std::vector<std::string>* out) {
   } else {
     return fields.expected("stop", *json, "a string or a list of strings");
   }
-  if (out->size() > kMostStops)
-    fields.expected("stop", *json, text("at most ", kMostStops, " strings"));
+  if (out->size() > kMostStops) fields.expected("stop", *json, text("at most ", kMostStops, " strings"));
   for (const std::string& stop : *out)
     if (stop.empty()) fields.fail("stop", "stop holds an empty string, expected at least one character");
 }
@@ -51,7 +50,8 @@ void read_stream_options(Fields& fields, GenerationFields* out) {
     return fields.fail("stream_options", "stream_options is given without stream, expected \"stream\": true beside it");
   Fields options(*object, "stream_options.");
   options.boolean("include_usage", &out->include_usage);
-  options.refuse("include_obfuscation", [](const Json& json) { return json.as<bool>() && !*json.as<bool>(); }, "false");
+  options.refuse(
+      "include_obfuscation", [](const Json& json) { return json.as<bool>() && !*json.as<bool>(); }, "false");
   if (const Refusal refusal = options.finish()) fields.fail("stream_options", refusal->message);
 }
 

@@ -11,8 +11,8 @@ namespace tare::server {
 struct GenerationFields {
   std::string model;
   bool stream = false, include_usage = false;
-  int32_t choices = 1;     // `n`
-  int32_t max_tokens = 0;  // 0: up to the context's end
+  int32_t choices = 1;          // `n`
+  int32_t max_tokens = 0;       // 0: up to the context's end
   SamplingParameters sampling;  // logprobs are set by the request's own reader
   std::vector<std::string> stop;
   std::vector<int32_t> stop_ids;

@@ -21,10 +21,9 @@ Refusal GenerationRun::start(EngineClient& engine, Metrics& metrics, GenerationP
   std::vector<GenerateRequest> requests = run->answer_.take_requests();
   run->last_token_.resize(requests.size());
   for (size_t choice = 0; choice < requests.size(); ++choice) {
-    auto submitted = engine.submit(std::move(requests[choice]),
-                                   [mailbox = run->mailbox_, choice](const GenerateEvent& event) {
-                                     mailbox->put(choice, event);
-                                   });
+    auto submitted =
+        engine.submit(std::move(requests[choice]),
+                      [mailbox = run->mailbox_, choice](const GenerateEvent& event) { mailbox->put(choice, event); });
     if (!submitted.ok()) return to_error(submitted.status());
     run->requests_.push_back(*submitted);
   }

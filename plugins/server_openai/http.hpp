@@ -24,7 +24,7 @@ struct HttpResponse {
 };
 // How a response goes out; the connection knows it.
 struct Framing {
-  int minor_version = 1;    // HTTP/1.0: no chunks
+  int minor_version = 1;  // HTTP/1.0: no chunks
   bool keep_alive = true;
   bool without_body = false;  // HEAD: the length of the body that GET would give, and no body
   std::string request_id, server;

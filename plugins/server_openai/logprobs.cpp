@@ -13,7 +13,8 @@ namespace {
 std::string token_name(int32_t id, const TextModel* model) {
   if (model != nullptr) {
     auto name = model->token_text(id);
-    if (name.ok()) return std::move(*name);
+    // Half a character is no text; two such tokens then have one name.
+    if (name.ok()) return is_utf8(*name) ? std::move(*name) : repaired_utf8(*name);
   }
   return text("token_id:", id);
 }
@@ -73,7 +74,8 @@ void write_completion_logprobs(std::span<const EmittedToken> tokens, int32_t top
       seen.push_back(std::move(name));
     };
     to.begin_object();
-    for (const TokenLogprob& other : first(tokens[i].logprobs.top, top)) put(token_name(other.id, model), other.logprob);
+    for (const TokenLogprob& other : first(tokens[i].logprobs.top, top))
+      put(token_name(other.id, model), other.logprob);
     put(names[i], tokens[i].logprobs.drawn);
     to.end_object();
   }
@@ -81,7 +83,7 @@ void write_completion_logprobs(std::span<const EmittedToken> tokens, int32_t top
   for (size_t i = 0; i < tokens.size(); ++i) {
     to.number(*offset);
     const bool in_text = model != nullptr && !model->is_special(tokens[i].id);
-    if (in_text) *offset += characters(is_utf8(names[i]) ? names[i] : repaired_utf8(names[i]));
+    if (in_text) *offset += characters(names[i]);
   }
   to.end_array().end_object();
 }

@@ -8,7 +8,17 @@
 namespace tare::server {
 
 enum class RouteId : uint8_t {
-  none, front, health, ready, metrics, models, model, chat, completions, tokenize, detokenize
+  none,
+  front,
+  health,
+  ready,
+  metrics,
+  models,
+  model,
+  chat,
+  completions,
+  tokenize,
+  detokenize
 };
 struct Route {
   RouteId id = RouteId::none;

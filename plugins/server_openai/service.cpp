@@ -65,10 +65,11 @@ class Server final : public FrontEnd {
 
   void run() {
     accept_next();
-    for (const auto& worker : workers_) worker->thread = std::thread([&context = worker->context] {
-      const auto guard = net::make_work_guard(context);
-      context.run();
-    });
+    for (const auto& worker : workers_)
+      worker->thread = std::thread([&context = worker->context] {
+        const auto guard = net::make_work_guard(context);
+        context.run();
+      });
   }
 
   uint16_t port() const noexcept override { return port_; }

@@ -66,8 +66,8 @@ HttpResponse detokenize(const JsonObject& body, std::span<const ServedModel> mod
     refusal = bad_field("model", text("model '", model.name, "' has no tokenizer, expected one that has"));
   for (size_t i = 0; !refusal && i < ids.size(); ++i)
     if (ids[i] >= model.text->vocabulary_size())
-      refusal = bad_field(text("tokens[", i, "]"), text("tokens[", i, "] is ", ids[i], ", expected 0 to ",
-                                                       model.text->vocabulary_size() - 1));
+      refusal = bad_field(text("tokens[", i, "]"),
+                          text("tokens[", i, "] is ", ids[i], ", expected 0 to ", model.text->vocabulary_size() - 1));
   if (refusal) return to_response(*refusal);
   const auto words = model.text->decode(ids, false);
   if (!words.ok()) return to_response(to_error(words.status()));

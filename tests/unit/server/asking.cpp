@@ -22,8 +22,9 @@ HttpResponse ask(Application& application, std::string_view method, std::string_
   if (auto* response = std::get_if<HttpResponse>(&reply)) return *response;
   std::unique_ptr<GenerationRun> run;
   std::atomic<int> woken{0};
-  const Refusal refusal = GenerationRun::start(application.engine(), application.metrics(),
-                                               std::move(std::get<GenerationPlan>(reply)), [&woken] { ++woken; }, &run);
+  const Refusal refusal = GenerationRun::start(
+      application.engine(), application.metrics(), std::move(std::get<GenerationPlan>(reply)), [&woken] { ++woken; },
+      &run);
   if (refusal) return to_response(*refusal);
   std::string stream;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);

@@ -11,15 +11,13 @@ using namespace tare::server::test;
 namespace {
 struct Chat {
   FakeEngine engine;
-  Application application{{.version = "1.2"}, engine};
+  Application application{{.api_keys = {}, .version = "1.2"}, engine};
   HttpResponse post(const std::string& body) { return ask(application, "POST", "/v1/chat/completions", body); }
   // With the model and one message; `more` begins with a comma.
   HttpResponse say(const std::string& more = {}) {
     return post("{\"model\":\"org/fake\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]" + more + "}");
   }
-  HttpResponse messages(const std::string& list) {
-    return post("{\"model\":\"org/fake\",\"messages\":" + list + "}");
-  }
+  HttpResponse messages(const std::string& list) { return post("{\"model\":\"org/fake\",\"messages\":" + list + "}"); }
 };
 bool says(const std::string& message, const std::string& words) {
   INFO(message, " should say ", words);
@@ -45,8 +43,8 @@ TEST_CASE("chat: a plain answer has every field") {
   CHECK(at(response.body, "choices.0.finish_reason") == "\"stop\"");
   CHECK(at(response.body, "choices.1") == "(absent)");
   const auto prompt = static_cast<int64_t>(chat.engine.seen().at(0).prompt.size());
-  CHECK(at(response.body, "usage") == text("{\"prompt_tokens\":", prompt, ",\"completion_tokens\":13,\"total_tokens\":",
-                                           prompt + 13, "}"));
+  CHECK(at(response.body, "usage") ==
+        text("{\"prompt_tokens\":", prompt, ",\"completion_tokens\":13,\"total_tokens\":", prompt + 13, "}"));
 }
 
 TEST_CASE("chat: a stream says the role, the text, the end, the usage") {
@@ -101,14 +99,16 @@ TEST_CASE("chat: several choices share one prompt") {
 
 TEST_CASE("chat: what the template gets") {
   Chat chat;
-  CHECK(chat.messages("[{\"role\":\"developer\",\"content\":\"be brief\"},{\"role\":\"user\",\"name\":\"ann\",\"content\":"
-                      "[{\"type\":\"text\",\"text\":\"one\"},{\"type\":\"text\",\"text\":\"two\"}]}]")
+  CHECK(chat.messages(
+                "[{\"role\":\"developer\",\"content\":\"be brief\"},{\"role\":\"user\",\"name\":\"ann\",\"content\":"
+                "[{\"type\":\"text\",\"text\":\"one\"},{\"type\":\"text\",\"text\":\"two\"}]}]")
             .status == 200);
   const std::string context = chat.engine.text.last_context();
   CHECK(at(context, "messages.0") == "{\"role\":\"system\",\"content\":\"be brief\"}");
   CHECK(at(context, "messages.1") == "{\"role\":\"user\",\"content\":\"one\\ntwo\",\"name\":\"ann\"}");
   CHECK(at(context, "add_generation_prompt") == "true");
-  CHECK(chat.say(",\"add_generation_prompt\":false,\"chat_template_kwargs\":{\"enable_thinking\":false}").status == 200);
+  CHECK(chat.say(",\"add_generation_prompt\":false,\"chat_template_kwargs\":{\"enable_thinking\":false}").status ==
+        200);
   CHECK(at(chat.engine.text.last_context(), "enable_thinking") == "false");
   CHECK(at(chat.engine.text.last_context(), "add_generation_prompt") == "false");
   says(refused(chat.say(",\"chat_template_kwargs\":{\"messages\":[]}"), "chat_template_kwargs"), "'messages'");
@@ -216,7 +216,8 @@ TEST_CASE("chat: what is not implemented is named, what is unknown gets a sugges
   says(refused(chat.messages("[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]"),
                "messages[0].content[0].type"),
        "image_url");
-  says(refused(chat.messages("[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{}]}]"), "messages[0].tool_calls"),
+  says(refused(chat.messages("[{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{}]}]"),
+               "messages[0].tool_calls"),
        "tool_calls");
   says(refused(chat.say(",\"temprature\":1"), "temprature"), "did you mean 'temperature'?");
   says(refused(chat.say(",\"zzz\":1"), "zzz"), "unknown field 'zzz'");
@@ -228,12 +229,13 @@ TEST_CASE("chat: what the engine cannot do") {
   Chat chat;
   says(refused(chat.post("{\"model\":\"nope\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"), "model", 404),
        "'nope' is not served here, expected one of 'org/fake'");
+  chat.say();
+  const size_t prompt = chat.engine.seen().at(0).prompt.size();
   chat.engine.context = 20;
   const HttpResponse longer = chat.say();
   const std::string message = refused(longer, "messages");
   CHECK(at(longer.body, "error.code") == "\"context_length_exceeded\"");
-  says(message, "the model takes 20");
-  CHECK(message.find("prompt has 8") != std::string::npos);  // the rendered context has 80-odd bytes
+  says(message, text("prompt has ", prompt, " tokens, the model takes 20 tokens"));
   chat.engine.context = 1000;
 
   chat.engine.refusal = failure(Code::exhausted, "queue is full");

@@ -115,7 +115,7 @@ void FakeEngine::step(Request& r) {
     event.error = failure;
   } else {
     const bool stops = r.next == size && !endless;
-    const std::string piece = stops           ? std::string()
+    const std::string piece = stops            ? std::string()
                               : pieces.empty() ? std::string(1, answer[r.next % size])
                                                : pieces[r.next % size];
     EmittedToken token;

@@ -52,13 +52,13 @@ class FakeEngine final : public EngineClient {
 
   // Set before the server starts.
   std::string answer = "Hello, world";
-  std::vector<std::string> pieces;  // text of each event; empty: letters of `answer`
-  bool endless = false;             // begins again when the answer is over
-  std::atomic<int> pause_ms{0};     // between two events
+  std::vector<std::string> pieces;                // text of each event; empty: letters of `answer`
+  bool endless = false;                           // begins again when the answer is over
+  std::atomic<int> pause_ms{0};                   // between two events
   std::atomic<bool> is_ready{true}, held{false};  // held: nothing is said while it is set
-  Status refusal;                   // of submit
-  int accept_first = 0;             // so many are taken before `refusal` is said
-  Status failure;                   // said in place of the third event
+  Status refusal;                                 // of submit
+  int accept_first = 0;                           // so many are taken before `refusal` is said
+  Status failure;                                 // said in place of the third event
   int32_t context = 1000;
   bool with_text = true;
   ByteText text;

@@ -23,10 +23,12 @@ TEST_CASE("request ids are the client's where they are harmless") {
 
 TEST_CASE("a response's bytes") {
   const HttpResponse response{.status = 404, .headers = {{"Allow", "GET"}}, .body = "{}"};
-  CHECK(to_bytes(response, {.request_id = "r", .server = "tare/1"}) ==
-        "HTTP/1.1 404 Not Found\r\nServer: tare/1\r\nx-request-id: r\r\nAllow: GET\r\nContent-Type: application/json\r\n"
-        "Content-Length: 2\r\n\r\n{}");
-  const std::string head = to_bytes(response, {.minor_version = 0, .without_body = true, .request_id = {}, .server = "t"});
+  CHECK(
+      to_bytes(response, {.request_id = "r", .server = "tare/1"}) ==
+      "HTTP/1.1 404 Not Found\r\nServer: tare/1\r\nx-request-id: r\r\nAllow: GET\r\nContent-Type: application/json\r\n"
+      "Content-Length: 2\r\n\r\n{}");
+  const std::string head =
+      to_bytes(response, {.minor_version = 0, .without_body = true, .request_id = {}, .server = "t"});
   CHECK(head.starts_with("HTTP/1.0 404"));
   CHECK(head.find("Connection: keep-alive\r\n") != std::string::npos);
   CHECK(head.ends_with("Content-Length: 2\r\n\r\n"));

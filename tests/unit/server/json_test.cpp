@@ -63,8 +63,10 @@ TEST_CASE("the writer always gives JSON") {
 }
 
 TEST_CASE("UTF-8 is told from what is none") {
-  for (const char* good : {"", "a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"}) CHECK(is_utf8(good));
-  for (const char* bad : {"\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8", "a\xC3"})
+  for (const char* good : {"", "a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF4\x8F\xBF\xBF"})
+    CHECK(is_utf8(good));
+  for (const char* bad :
+       {"\x80", "\xC0\x80", "\xC3", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8", "a\xC3"})
     CHECK_FALSE(is_utf8(bad));
   CHECK(characters("a\xC3\xA4\xF0\x9F\x98\x80") == 3);
   CHECK(repaired_utf8("a\xC3z") == "a\xEF\xBF\xBDz");

@@ -12,7 +12,7 @@ using namespace tare::server::test;
 namespace {
 struct Site {
   FakeEngine engine;
-  Application application{{.version = "1.2"}, engine};
+  Application application{{.api_keys = {}, .version = "1.2"}, engine};
   HttpResponse get(const std::string& target) { return ask(application, "GET", target); }
   HttpResponse post(const std::string& target, const std::string& body) {
     return ask(application, "POST", target, body);
@@ -52,10 +52,11 @@ TEST_CASE("completions: prompts of every kind") {
   CHECK(site.engine.seen().at(4).choice == 1);
   CHECK(at(site.complete("\"prompt\":[104,105]").body, "usage.prompt_tokens") == "2");
   CHECK(at(site.complete("\"prompt\":[\"a\",\"b\"]").body, "choices.1.index") == "1");
-  for (const char* wrong : {"\"prompt\":7", "\"prompt\":[]", "\"prompt\":[1,\"a\"]", "\"prompt\":[[]]", "\"prompt\":[-1]",
-                            "\"prompt\":[[1.5]]", "\"prompt\":null", "\"prompt\":\"x\",\"n\":128,\"best_of\":200",
-                            "\"prompt\":\"x\",\"suffix\":\"y\"", "\"prompt\":\"x\",\"tools\":[]",
-                            "\"prompt\":\"x\",\"logprobs\":true", "\"prompt\":\"x\",\"max_tokens\":0"})
+  for (const char* wrong :
+       {"\"prompt\":7", "\"prompt\":[]", "\"prompt\":[1,\"a\"]", "\"prompt\":[[]]", "\"prompt\":[-1]",
+        "\"prompt\":[[1.5]]", "\"prompt\":null", "\"prompt\":\"x\",\"n\":128,\"best_of\":200",
+        "\"prompt\":\"x\",\"suffix\":\"y\"", "\"prompt\":\"x\",\"tools\":[]", "\"prompt\":\"x\",\"logprobs\":true",
+        "\"prompt\":\"x\",\"max_tokens\":0"})
     CHECK_MESSAGE(site.complete(wrong).status == 400, wrong);
 }
 
@@ -83,8 +84,9 @@ TEST_CASE("tokens there and back") {
   Site site;
   CHECK(site.post("/tokenize", "{\"prompt\":\"hi\"}").body ==
         "{\"count\":3,\"max_model_len\":1000,\"tokens\":[256,104,105]}");
-  CHECK(site.post("/tokenize", "{\"model\":\"org/fake\",\"prompt\":\"h\",\"add_special_tokens\":false,"
-                               "\"return_token_strs\":true}")
+  CHECK(site.post("/tokenize",
+                  "{\"model\":\"org/fake\",\"prompt\":\"h\",\"add_special_tokens\":false,"
+                  "\"return_token_strs\":true}")
             .body == "{\"count\":1,\"max_model_len\":1000,\"tokens\":[104],\"token_strs\":[\"h\"]}");
   CHECK(at(site.post("/tokenize", "{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}").body, "tokens.0") == "256");
   CHECK(site.post("/tokenize", "{}").status == 400);
@@ -169,7 +171,8 @@ TEST_CASE("a client that does not read costs its own answer") {
                                     .body = "{\"model\":\"org/fake\",\"prompt\":\"x\",\"max_tokens\":100000}"});
   std::unique_ptr<GenerationRun> run;
   REQUIRE(std::holds_alternative<GenerationPlan>(reply));
-  const Refusal refusal = GenerationRun::start(engine, application.metrics(), std::get<GenerationPlan>(reply), [] {}, &run);
+  const Refusal refusal = GenerationRun::start(
+      engine, application.metrics(), std::get<GenerationPlan>(reply), [] {}, &run);
   REQUIRE_FALSE(refusal.has_value());
   for (int i = 0; i < 5000 && !run->overflowed(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   CHECK(run->overflowed());
