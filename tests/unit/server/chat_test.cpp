@@ -243,7 +243,7 @@ TEST_CASE("chat: what the engine cannot do") {
   says(refused(full, "", 429), "queue is full");
   CHECK(full.headers == std::vector<std::pair<std::string, std::string>>{{"Retry-After", "1"}});
   // The second choice is refused: the first is taken back.
-  chat.engine.accept_first = 1;
+  chat.engine.accept_first = 2;  // one was taken above
   chat.engine.held = true;
   refused(chat.say(",\"n\":2"), "", 429);
   CHECK(chat.engine.cancelled() == 1);
