@@ -111,7 +111,9 @@ class Reader final : public JsonEvents {
     return {};
   }
   Status boolean(bool value) override { return unexpected(value ? "true" : "false"); }
-  Status null() override { return unexpected("null"); }
+  Status null() override {  // the reference implementation takes "__metadata__": null for none
+    return place_ == Place::name && metadata_ ? go(Place::names) : unexpected("null");
+  }
 
  private:
   static constexpr std::string_view kFields[] = {"dtype", "shape", "data_offsets"};

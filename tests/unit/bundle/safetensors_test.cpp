@@ -107,6 +107,7 @@ TEST_CASE("hostile headers are refused in one sentence") {
         "x header:2: the name 'a' occurs twice");
   CHECK(header_refusal("{\"__metadata__\": {\"a\": 1}}") ==
         "x header:1: __metadata__ has a number for 'a', expected a string");
+  CHECK(header_refusal("{\"__metadata__\": null}").empty());
   CHECK(header_refusal("{\"a\": {\"shape\": [[[[") ==
         "x header:1: tensor 'a' has a list in its shape or data_offsets, expected a list of whole numbers");
   CHECK(header_refusal("{\"a\n\x1b[2J\": 3}").find('\x1b') == std::string::npos);
