@@ -83,22 +83,28 @@ HWY_INLINE void score(const Block& b, int64_t row, int64_t key) {
   for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], f, b.scores + (row + r) * kBlockKeys + key + v * kLanes);
 }
 
-// mixed = mixed · decay + sum over keys of weight · value, in order of the keys. `decay` is in the row's totals' place
-// already for totals; here it comes by value.
-template <int kRows, int kVectors>
-HWY_INLINE void mix(const Block& b, int64_t row, int64_t element, int64_t num_keys, const float* decay) {
+// mixed = mixed · decay + sum over keys [begin, end) of weight · value, in order of the keys.
+template <bool kBf16, int kRows, int kVectors>
+HWY_INLINE void mix(const Block& b, int64_t row, int64_t element, int64_t begin, int64_t end, const float* decay) {
   const F f;
+  const U u;
+  const hn::Rebind<uint16_t, F> h;
   V sum[kRows][kVectors];
   float* const mixed = b.running.mixed + row * b.running.width + element;
   HWY_UNROLL(8)
   for (int r = 0; r < kRows; ++r) HWY_UNROLL(8)
   for (int v = 0; v < kVectors; ++v)
     sum[r][v] = hn::Mul(hn::LoadU(f, mixed + r * b.running.width + v * kLanes), hn::Set(f, decay[row + r]));
-  const float* value = b.values + element;
   const float* weight = b.scores + row * kBlockKeys;
-  for (int64_t k = 0; k < num_keys; ++k, value += b.running.width) HWY_UNROLL(8)
+  for (int64_t k = begin; k < end; ++k) HWY_UNROLL(8)
   for (int v = 0; v < kVectors; ++v) {
-    const V x = hn::LoadU(f, value + v * kLanes);
+    V x;
+    if constexpr (kBf16) {
+      const auto half = hn::LoadU(h, static_cast<const uint16_t*>(b.values[k]) + element + v * kLanes);
+      x = hn::BitCast(f, hn::ShiftLeft<16>(hn::PromoteTo(u, half)));
+    } else {
+      x = hn::LoadU(f, static_cast<const float*>(b.values[k]) + element + v * kLanes);
+    }
     HWY_UNROLL(8)
     for (int r = 0; r < kRows; ++r) sum[r][v] = hn::MulAdd(x, hn::Set(f, weight[r * kBlockKeys + k]), sum[r][v]);
   }
@@ -156,12 +162,12 @@ HWY_INLINE void score_rows(const Block& b, int64_t row) {
   for (int64_t key = 0; key < kBlockKeys; key += kVectorsAtOnce * kLanes)
     score<kBf16, kRows, kVectorsAtOnce>(b, row, key);
 }
-template <int kRows>
-HWY_INLINE void mix_rows(const Block& b, int64_t row, int64_t num_keys, const float* decay) {
+template <bool kBf16, int kRows>
+HWY_INLINE void mix_rows(const Block& b, int64_t row, int64_t begin, int64_t end, const float* decay) {
   int64_t element = 0;
   for (; element + kVectorsAtOnce * kLanes <= b.running.width; element += kVectorsAtOnce * kLanes)
-    mix<kRows, kVectorsAtOnce>(b, row, element, num_keys, decay);
-  for (; element < b.running.width; element += kLanes) mix<kRows, 1>(b, row, element, num_keys, decay);
+    mix<kBf16, kRows, kVectorsAtOnce>(b, row, element, begin, end, decay);
+  for (; element < b.running.width; element += kLanes) mix<kBf16, kRows, 1>(b, row, element, begin, end, decay);
 }
 template <bool kBf16>
 void attend_to(const Block& b) {
@@ -171,20 +177,20 @@ void attend_to(const Block& b) {
   for (; row < b.rows; ++row) score_rows<kBf16, 1>(b, row);
 
   float decay[kMostRows];
-  int64_t num_keys = 0;  // behind them no row sees any: their weights are 0
+  int64_t begin = kBlockKeys, end = 0;  // outside them no row sees any: their weights are 0
   for (int64_t r = 0; r < b.rows; ++r) {
     decay[r] = weigh(b, r);
-    const int64_t last = b.last[r] - b.first_position + 1;
-    num_keys = last > num_keys ? last : num_keys;
+    const int64_t first = b.first[r] - b.first_position, last = b.last[r] - b.first_position + 1;
+    begin = first < begin ? first : begin, end = last > end ? last : end;
   }
-  num_keys = num_keys > kBlockKeys ? kBlockKeys : num_keys;
+  begin = begin < 0 ? 0 : begin, end = end > kBlockKeys ? kBlockKeys : end;
 
   row = 0;
-  for (; row + kRowsAtOnce <= b.rows; row += kRowsAtOnce) mix_rows<kRowsAtOnce>(b, row, num_keys, decay);
-  for (; row + 2 <= b.rows; row += 2) mix_rows<2>(b, row, num_keys, decay);
-  for (; row < b.rows; ++row) mix_rows<1>(b, row, num_keys, decay);
+  for (; row + kRowsAtOnce <= b.rows; row += kRowsAtOnce) mix_rows<kBf16, kRowsAtOnce>(b, row, begin, end, decay);
+  for (; row + 2 <= b.rows; row += 2) mix_rows<kBf16, 2>(b, row, begin, end, decay);
+  for (; row < b.rows; ++row) mix_rows<kBf16, 1>(b, row, begin, end, decay);
 }
-void attend(const Block& b) { b.bf16_keys ? attend_to<true>(b) : attend_to<false>(b); }
+void attend(const Block& b) { b.bf16 ? attend_to<true>(b) : attend_to<false>(b); }
 
 void merge(const Running& from, const Running& to, int64_t rows) {
   const F f;

@@ -27,13 +27,13 @@ struct Running {
 struct Block {
   const float* queries = nullptr;  // [rows][query_stride], zero behind the head's width
   int64_t rows = 0, query_stride = 0;
-  const void* keys = nullptr;  // BF16: [(d+1)/2 pairs][64 keys][2]; F32: [d][64 keys]
-  int64_t key_units = 0;       // pairs, or d
-  bool bf16_keys = true;
-  const float* values = nullptr;   // [64 keys][width]
-  int64_t first_position = 0;      // of the block's first key
-  const int32_t* first = nullptr;  // [rows]: the first key that the row sees, absolute
-  const int32_t* last = nullptr;   // [rows]: the last one
+  const void* keys = nullptr;           // BF16: [(d+1)/2 pairs][64 keys][2]; F32: [d][64 keys]
+  int64_t key_units = 0;                // pairs, or d
+  bool bf16 = true;                     // keys and values; else F32
+  const void* const* values = nullptr;  // [64]: each key's value, `width` numbers of the keys' type; never null
+  int64_t first_position = 0;           // of the block's first key
+  const int32_t* first = nullptr;       // [rows]: the first key that the row sees, absolute
+  const int32_t* last = nullptr;        // [rows]: the last one
   float scale = 1, soft_cap = 0;
   float* scores = nullptr;  // [rows][64]: scratch
   Running running{};
