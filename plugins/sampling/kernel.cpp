@@ -65,6 +65,8 @@ Status run(const CpuCall<Sample>& call) {
 }
 
 Verdict supports(const Sample&, const Problem& problem) {
+  if (problem.first().inputs.size() != 1)
+    return Verdict::no("sampling has ", problem.first().inputs.size(), " inputs, expected the logits alone");
   const DType dtype = problem.first().inputs[0].dtype;
   if (dtype != DType::f32 && dtype != DType::bf16)
     return Verdict::no("logits are ", name(dtype), ", expected f32 or bf16");
