@@ -12,6 +12,14 @@ Config with_most_stages(Config c, int most) {
   return c;
 }
 
+// The narrowest tile that holds `tokens`, at most `most`.
+int tile_width(int32_t tokens, int most) {
+  for (const int width : {48, 64, 96, 128, 192, 256}) {
+    if (width >= tokens || width == most) return width;
+  }
+  return most;
+}
+
 void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
   StripConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tokens <= 8 ? 8 : tokens <= 16 ? 16 : 32};
   if (m.leaves > 1) {
@@ -30,7 +38,7 @@ void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
 }
 
 void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
-  ClusterConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tokens <= 64 ? 64 : 128};
+  ClusterConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tile_width(tokens, 128)};
   struct Split {
     int row_groups, k_groups, cluster;
     bool overlap;
@@ -39,24 +47,25 @@ void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens)
        {Split{4, 1, 1, false}, Split{2, 1, 1, true}, Split{1, 2, 2, true}, Split{1, 4, 1, false}, Split{2, 2, 2, false},
         Split{1, 2, 1, true}, Split{2, 2, 1, false}, Split{1, 1, 2, true}, Split{2, 1, 2, true}}) {
     // Four groups of K with 128 tokens leave a ring of two slots and producers that spill; never the best.
-    if (c.tokens == 128 && s.row_groups == 1 && s.k_groups == 4) continue;
+    if (c.tokens > 64 && s.row_groups == 1 && s.k_groups == 4) continue;
     c.row_groups = s.row_groups, c.k_groups = s.k_groups, c.cluster = s.cluster, c.overlap = s.overlap;
     out.push_back(with_most_stages(c, 8));
   }
   if (m.leaves == 1 && tokens > 128) {
-    c.tokens = 256, c.row_groups = 2, c.k_groups = 1, c.cluster = 1, c.overlap = true;
+    c.tokens = tile_width(tokens, 256), c.row_groups = 2, c.k_groups = 1, c.cluster = 1, c.overlap = true;
     out.push_back(with_most_stages(c, 8));
   }
 }
 
 void streams(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
   StreamConfig c{.code = m.code, .header_blocks = m.header_blocks};
-  for (const int n : {128, 256, 64}) {
-    if (n == 64 && tokens > 64) continue;
+  std::vector<int> widths{tile_width(tokens, 128)};
+  if (tokens > 128) widths.push_back(tile_width(tokens, 256));
+  for (const int n : widths) {
     c.tokens = n, c.row_groups = 2;
     for (const bool sum : {true, false}) {
       c.sum_leaves = sum;
-      if (sum && n == 256) continue;
+      if (sum && n > 128) continue;
       out.push_back(with_most_stages(c, 8));
     }
   }
@@ -72,13 +81,21 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
     while (c.activation_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.activation_stages;
     out.push_back(c);
   };
+  const int widest = tile_width(tokens, 256),
+            groups = std::max(widest / 8 - 23, 4);  // 23 groups of the total fit beside the rings
   if (m.leaves > 1) {
-    add(256, 3, 3, 9);
+    if (tokens <= 1024) {
+      c.split_leaves = true;
+      if (tokens > 128) add(widest, 3, 3, groups);
+      if (tokens <= 512) add(128, 5, 6, 16);
+      c.split_leaves = false;
+    }
+    if (tokens > 128) add(widest, 3, 3, groups);
     if (tokens <= 1024) add(128, 5, 6, 16);
   } else {
     for (const bool cut : {true, false}) {
       c.cut = cut;
-      add(256, 4, 4, 0);
+      if (tokens > 128) add(widest, 4, 4, 0);
       if (tokens <= 128) add(128, 6, 6, 0);
     }
   }

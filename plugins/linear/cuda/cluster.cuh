@@ -23,8 +23,7 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
   using namespace device;
   static_assert(warpgroups(config) >= 1 && warpgroups(config) <= 4, "a block has 1 to 4 consumer warpgroups");
   static_assert(config.cluster == 1 || config.cluster == 2, "clusters of 4 and 8 leave multiprocessors idle on Hopper");
-  static_assert(config.tokens == 64 || config.tokens == 128 || config.tokens == 256,
-                "a tile has 64, 128 or 256 tokens");
+  static_assert(is_tile_width(config.tokens), "a tile has 48, 64, 96, 128, 192 or 256 tokens");
   static_assert(shared_bytes(config) <= kMaxSharedBytes, "the ring must fit into shared memory: fewer stages");
   constexpr SlotShape kSlot = slot(config);
   constexpr int kStages = config.stages, kGroups = warpgroups(config), kThreads = kGroups * 128;

@@ -13,6 +13,11 @@ namespace tare::linear_cuda {
 inline constexpr int kMaxSharedBytes = 232448;  // a block's limit on sm_90; others check against the device
 inline constexpr int kBarrierBytes = 8;
 
+// Widths of a wgmma tile that the kernels are made for.
+constexpr bool is_tile_width(int tokens) {
+  return tokens == 48 || tokens == 64 || tokens == 96 || tokens == 128 || tokens == 192 || tokens == 256;
+}
+
 constexpr int round_up(int value, int multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 // One slot of a ring: `records` records with their headers, and `activation_tiles` tiles of tokens x 64 columns.
@@ -66,7 +71,7 @@ constexpr int shared_bytes(const StripConfig& c) {
 struct ClusterConfig {
   WeightCode code = WeightCode::kW12;
   int32_t header_blocks = 1;
-  int32_t tokens = 64;  // 64, 128, 256
+  int32_t tokens = 64;  // 48, 64, 96, 128, 192, 256
   int32_t row_groups = 1;
   int32_t k_groups = 2;
   int32_t cluster = 2;
@@ -95,7 +100,7 @@ constexpr int shared_bytes(const ClusterConfig& c) {
 struct StreamConfig {
   WeightCode code = WeightCode::kW12;
   int32_t header_blocks = 1;
-  int32_t tokens = 128;  // 64, 128, 256
+  int32_t tokens = 128;  // 48, 64, 96, 128, 192, 256
   int32_t row_groups = 2;
   int32_t stages = 6;
   bool sum_leaves = true;  // blocks may hold several leaves of one tile (needs registers for a second set of sums)
@@ -120,7 +125,7 @@ constexpr int64_t partial_bytes(const StreamConfig& c, int blocks, int leaves) {
 struct WideConfig {
   WeightCode code = WeightCode::kW12;
   int32_t header_blocks = 1;
-  int32_t tokens = 256;  // 128, 256
+  int32_t tokens = 256;  // 128, 192, 256
   int32_t weight_stages = 4;
   int32_t activation_stages = 4;
   bool sum_leaves = false;      // more than one leaf
@@ -129,6 +134,7 @@ struct WideConfig {
       2;             // staging of 64 tokens x 64 rows each, a warpgroup; lies over the totals in shared memory
   int32_t band = 8;  // row tiles that share activations in L2 before the next token tile
   bool cut = false;  // one leaf only: cut the last tiles evenly; pays where whole ones would leave clusters idle
+  bool split_leaves = false;      // sum_leaves only: deal out (tile, leaf) pairs, for tiles too few to fill the device
   friend constexpr bool operator==(const WideConfig&, const WideConfig&) = default;
 };
 
@@ -148,9 +154,9 @@ constexpr int shared_bytes(const WideConfig& c) {
   return 1024 + c.activation_stages * activation_slot_bytes(c) + 2 * scratch_bytes(c) +
          c.weight_stages * weight_slot(c).bytes() + (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes;
 }
-// Workspace for the parked accumulators of at most two tiles a cluster.
-constexpr int64_t partial_bytes(const WideConfig& c, int clusters) {
-  return int64_t{clusters} * 2 * kWideCluster * 2 * (c.tokens / 8) * 128 * 16;
+// Workspace for parked accumulators: of at most two cut tiles a cluster, or of every leaf but the first.
+constexpr int64_t partial_bytes(const WideConfig& c, int clusters, int leaves) {
+  return int64_t{clusters} * (c.split_leaves ? leaves - 1 : 2) * kWideCluster * 2 * (c.tokens / 8) * 128 * 16;
 }
 
 // portable.cuh: mma.sync straight from global memory; any architecture from sm_80, any number of tokens. The fallback.

@@ -40,7 +40,7 @@ std::string expression(const WideConfig& c) {
               ", .tokens = ", c.tokens, ", .weight_stages = ", c.weight_stages,
               ", .activation_stages = ", c.activation_stages, ", .sum_leaves = ", print(c.sum_leaves),
               ", .register_groups = ", c.register_groups, ", .output_buffers = ", c.output_buffers,
-              ", .band = ", c.band, ", .cut = ", print(c.cut));
+              ", .band = ", c.band, ", .cut = ", print(c.cut), ", .split_leaves = ", print(c.split_leaves));
 }
 std::string expression(const PortableConfig& c) {
   return wrap("portable", "PortableConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
@@ -68,7 +68,7 @@ std::string label(const StreamConfig& c) {
 std::string label(const WideConfig& c) {
   return text("wide ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " w", c.weight_stages, " x",
               c.activation_stages, c.sum_leaves ? text(" sum g", c.register_groups) : std::string(), " o",
-              c.output_buffers, " b", c.band, c.cut ? " cut" : "");
+              c.output_buffers, " b", c.band, c.cut ? " cut" : "", c.split_leaves ? " split" : "");
 }
 std::string label(const PortableConfig& c) {
   return text("portable ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups);

@@ -92,13 +92,18 @@ struct Accepts {
       return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
     if (c.sum_leaves != (m.leaves > 1))
       return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
+    if (c.split_leaves) {
+      if (!c.sum_leaves) return Verdict::no("there is only one leaf to deal out");
+      if (partial_bytes(c, multiprocessors / kWideCluster, m.leaves) > kPartialBytes)
+        return Verdict::no("parked sums do not fit the workspace");
+    }
     if (c.cut) {
       const int64_t tiles = m.order.rows / kTileRows * token_tiles(tokens, c.tokens),
                     clusters = multiprocessors / kWideCluster;
       if (m.leaves > 1) return Verdict::no("only the sums of one leaf travel between clusters");
       if (tiles <= clusters || tiles % clusters == 0)
         return Verdict::no(tiles, " tiles on ", clusters, " clusters need no cut");
-      if (partial_bytes(c, static_cast<int>(clusters)) > kPartialBytes)
+      if (partial_bytes(c, static_cast<int>(clusters), 1) > kPartialBytes)
         return Verdict::no("parked sums do not fit the workspace");
     }
     return Verdict::yes();
@@ -133,7 +138,8 @@ struct Shape {
   jit::LaunchShape operator()(const WideConfig& c) const {
     const int64_t tiles = rows / (kWideRows * kWideCluster) * token_tiles(tokens, c.tokens);
     const int32_t clusters = multiprocessors / kWideCluster;
-    return {.grid_x = static_cast<uint32_t>((c.cut ? clusters : even_grid(tiles, clusters)) * kWideCluster),
+    return {.grid_x = static_cast<uint32_t>(
+                (c.cut ? clusters : even_grid(tiles * (c.split_leaves ? leaves : 1), clusters)) * kWideCluster),
             .threads = static_cast<uint32_t>(threads(c)),
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
             .cluster = kWideCluster};

@@ -24,9 +24,9 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
                                                              const LinearArguments arguments) {
   using namespace device;
   static_assert(config.row_groups >= 1 && config.row_groups <= 4, "a block has 1 to 4 consumer warpgroups");
-  static_assert(config.tokens == 64 || config.tokens == 128 || config.tokens == 256,
-                "a tile has 64, 128 or 256 tokens");
-  static_assert(!(config.sum_leaves && config.tokens == 256), "256 tokens leave no registers for a second set of sums");
+  static_assert(is_tile_width(config.tokens), "a tile has 48, 64, 96, 128, 192 or 256 tokens");
+  static_assert(!(config.sum_leaves && config.tokens > 128),
+                "more than 128 tokens leave no registers for a second set of sums");
   static_assert(shared_bytes(config) <= kMaxSharedBytes, "the ring must fit into shared memory: fewer stages");
   constexpr SlotShape kSlot = slot(config);
   constexpr int kStages = config.stages, kGroups = config.row_groups, kThreads = kGroups * 128;

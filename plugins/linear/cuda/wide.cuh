@@ -20,9 +20,29 @@
 
 namespace tare::linear_cuda {
 
-// A stretch of a tile's K steps (in leaf order) that one cluster runs in one go.
+// A stretch of a tile's K steps (in leaf order) that one cluster runs in one go: steps [begin, end) of one leaf, or
+// leaves [first_leaf, last_leaf] whole.
 struct WidePiece {
   int tile, begin, end;
+  int first_leaf = 0, last_leaf = 0;
+};
+
+// With split leaves: the (tile, leaf) pairs of a cluster, an even stretch of the row of all pairs.
+struct LeafStretch {
+  int leaves, begin, end;
+  __device__ __forceinline__ static int first(int64_t pairs, int clusters, int cluster) {
+    return static_cast<int>(pairs * cluster / clusters);
+  }
+  __device__ __forceinline__ LeafStretch(int tiles, int leaves_, int clusters, int cluster)
+      : leaves(leaves_),
+        begin(first(int64_t{tiles} * leaves_, clusters, cluster)),
+        end(first(int64_t{tiles} * leaves_, clusters, cluster + 1)) {}
+  __device__ __forceinline__ int pieces() const { return begin == end ? 0 : (end - 1) / leaves - begin / leaves + 1; }
+  // The i-th tile that the stretch touches, with the leaves of it that lie inside.
+  __device__ __forceinline__ WidePiece piece(int i) const {
+    const int tile = begin / leaves + i, start = tile * leaves;
+    return {tile, 0, 0, max(begin, start) - start, min(end, start + leaves) - 1 - start};
+  }
 };
 
 // Which pieces a cluster runs, in order; the same on every thread.
@@ -61,9 +81,11 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
                                                            const __grid_constant__ device::TensorMap output,
                                                            const LinearArguments arguments) {
   using namespace device;
-  static_assert(config.tokens == 128 || config.tokens == 256, "a tile has 128 or 256 tokens");
+  static_assert(config.tokens == 128 || config.tokens == 192 || config.tokens == 256,
+                "a tile has 128, 192 or 256 tokens");
   static_assert(config.sum_leaves || config.register_groups == 0, "one leaf has no total to keep");
   static_assert(!(config.sum_leaves && config.cut), "only the sums of one leaf travel between clusters");
+  static_assert(config.sum_leaves || !config.split_leaves, "there is only one leaf to deal out");
   static_assert(config.register_groups <= config.tokens / 8, "a total has tokens / 8 groups");
   static_assert(shared_bytes(config) <= kMaxSharedBytes, "the rings must fit into shared memory: fewer stages");
   constexpr SlotShape kWeights = weight_slot(config);
@@ -105,18 +127,27 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int leaves = config.sum_leaves ? arguments.leaves : 1;
   const int chunks = arguments.columns / kChunkColumns, steps_in_leaf = chunks / leaves;
-  const WideSchedule schedule(row_tiles * token_tiles, chunks, gridDim.x / kCluster, blockIdx.x / kCluster, config.cut);
+  const int clusters = gridDim.x / kCluster, cluster = blockIdx.x / kCluster, tiles = row_tiles * token_tiles;
+  const WideSchedule schedule(tiles, chunks, clusters, cluster, config.cut);
+  const LeafStretch stretch(tiles, leaves, clusters, cluster);
+  const int pieces = config.split_leaves ? stretch.pieces() : schedule.pieces;
+  auto piece_at = [&](int i) {
+    if constexpr (config.split_leaves) return stretch.piece(i);
+    WidePiece piece = schedule.piece(i);
+    piece.last_leaf = leaves - 1;
+    return piece;
+  };
 
   if (warp >= 8) {
     give_registers<40>();
     // Walks the steps of all pieces: visit(chunk, first strip of this block, first token).
     auto walk = [&](auto&& piece_starts, auto&& visit) {
-      for (int i = 0; i < schedule.pieces; ++i) {
-        const WidePiece piece = schedule.piece(i);
+      for (int i = 0; i < pieces; ++i) {
+        const WidePiece piece = piece_at(i);
         const TilePlace place = place_tile(piece.tile, row_tiles, token_tiles, config.band);
         piece_starts((place.row_tile * kCluster + rank) * kStrips, place.token_tile * config.tokens);
         if constexpr (config.sum_leaves) {
-          for (int leaf = 0; leaf < leaves; ++leaf) {
+          for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
             for (int chunk = leaf; chunk < chunks; chunk += leaves) visit(chunk);
           }
         } else {
@@ -205,12 +236,16 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     const int64_t slot = tile - schedule.whole_tiles;
     return workspace + ((((slot * kCluster + rank) * 2 + group) * kGroups + n) * 128 + thread_of_group);
   };
+  auto parked_leaf = [&](int from, int leaf, int n) {
+    const int64_t slot = int64_t{from} * (leaves - 1) + leaf - 1;
+    return workspace + ((((slot * kCluster + rank) * 2 + group) * kGroups + n) * 128 + thread_of_group);
+  };
   auto flag_of = [&](int tile) {
-    return arguments.flags + ((tile - schedule.whole_tiles) * kCluster + rank) * 2 + group;
+    return arguments.flags + ((config.split_leaves ? tile : tile - schedule.whole_tiles) * kCluster + rank) * 2 + group;
   };
 
-  for (int i = 0; i < schedule.pieces; ++i) {
-    const WidePiece piece = schedule.piece(i);
+  for (int i = 0; i < pieces; ++i) {
+    const WidePiece piece = piece_at(i);
     const TilePlace place = place_tile(piece.tile, row_tiles, token_tiles, config.band);
     if (piece.begin > 0) {  // another cluster began this tile
       if (thread_of_group == 0) {
@@ -222,7 +257,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
       }
       group_sync();
     }
-    for (int leaf = 0; leaf < leaves; ++leaf) {
+    bool handed_on = false;
+    for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
 #pragma unroll
       for (int e = 0; e < config.tokens / 2; ++e) sum[e] = 0.f;
       if (!config.sum_leaves && piece.begin > 0) {
@@ -243,7 +279,18 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
       release_busy();
       busy_slot = -1;
       if constexpr (config.sum_leaves) {
-        if (leaf == leaves - 1) break;
+        if (config.split_leaves && piece.first_leaf > 0) {  // the cluster with leaf 0 adds this one in its turn
+#pragma unroll
+          for (int n = 0; n < kGroups; ++n) __stcg(parked_leaf(cluster, leaf, n), as_float4(sum + 4 * n));
+          asm volatile("fence.acq_rel.gpu;" ::: "memory");
+          group_sync();
+          if (thread_of_group == 0) {
+            asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(flag_of(piece.tile)) : "memory");
+          }
+          handed_on = true;
+          continue;
+        }
+        if (leaf == piece.last_leaf) break;
         if (leaf == 0 && kInRegisters < kGroups) {  // the staged output of the tile before lies where the totals go
           if (thread_of_group == 0) store_wait_read<0>();
           group_sync();
@@ -267,7 +314,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
         }
       }
     }
-    if (piece.end < chunks) {  // another cluster goes on with this tile
+    if (handed_on) continue;
+    if (!config.sum_leaves && piece.end < chunks) {  // another cluster goes on with this tile
 #pragma unroll
       for (int n = 0; n < kGroups; ++n) __stcg(parked(piece.tile, n), as_float4(sum + 4 * n));
       asm volatile("fence.acq_rel.gpu;" ::: "memory");
@@ -276,7 +324,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
         asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag_of(piece.tile)), "r"(1) : "memory");
       continue;
     }
-    if constexpr (config.sum_leaves) {
+    if (config.sum_leaves && piece.last_leaf > 0) {
 #pragma unroll
       for (int n = 0; n < kGroups; ++n) {
         if (n < kInRegisters) {
@@ -285,6 +333,25 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
         } else {
           const float4 so_far = load_shared_float4(my_totals + (n - kInRegisters) * 2048);
           sum[4 * n] += so_far.x, sum[4 * n + 1] += so_far.y, sum[4 * n + 2] += so_far.z, sum[4 * n + 3] += so_far.w;
+        }
+      }
+    }
+    if (config.split_leaves && piece.last_leaf + 1 < leaves) {  // leaves that other clusters added, in order
+      if (thread_of_group == 0) {
+        uint32_t arrived;
+        do {
+          asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(flag_of(piece.tile)) : "memory");
+        } while (arrived != static_cast<uint32_t>(leaves - 1 - piece.last_leaf));
+        *flag_of(piece.tile) = 0;
+      }
+      group_sync();
+      int owner = cluster;
+      for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) {
+        while (LeafStretch::first(int64_t{tiles} * leaves, clusters, owner + 1) <= piece.tile * leaves + leaf) ++owner;
+#pragma unroll
+        for (int n = 0; n < kGroups; ++n) {
+          const float4 v = __ldcg(parked_leaf(owner, leaf, n));
+          sum[4 * n] += v.x, sum[4 * n + 1] += v.y, sum[4 * n + 2] += v.z, sum[4 * n + 3] += v.w;
         }
       }
     }

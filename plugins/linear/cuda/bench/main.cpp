@@ -166,12 +166,12 @@ int run(const Options& o) {
   layer.add({"down", 4096, 14336, {2, 4}}, o.kind, 4, most, reference, o.dense);
   if (o.lm_head) layer.add({"lm_head", 128256, 4096, {16, 1}}, o.kind, 2, most, reference, false);
   std::printf("# data made, packed, checked in %.2f s\n", seconds_since(start));
-  double layer_bits = 0, layer_weights = 0;
+  double layer_bits = 0;
   for (Matrix& m : layer.matrices()) {
     const double weights = static_cast<double>(m.spec.rows) * m.spec.columns;
     const double error = lab.relative_error(m.plain[0]->data(), m.activations->data(), m.reference->data(),
                                             m.reference_tokens, m.spec.rows, m.spec.columns);
-    layer_bits += m.bits_per_weight * weights, layer_weights += weights;
+    if (m.spec.name != "lm_head") layer_bits += m.bits_per_weight * weights;
     const MatrixShape& s = m.packed[0].shape;
     std::printf(
         "# %-8s %6d x %5d %s, %d header blocks, %.4f bits a weight, %u escapes in the overflow list, base %d, unpacks "
@@ -215,6 +215,7 @@ int run(const Options& o) {
   for (const int32_t tokens : o.rows) {
     const int rest = tokens >= 128 ? 60 : 5;
     std::vector<Best> best;
+    std::vector<std::vector<Best>> timed;  // by matrix: what may also be best in the chain
     std::vector<int> vendor_way;
     double single_product = 1;
     for (Matrix& m : layer.matrices()) {
@@ -223,6 +224,7 @@ int run(const Options& o) {
       const int calls = std::max(4, std::min(32, static_cast<int>(1500 / std::max(gigaflops, 1.0))));
       const auto [way, vendor_us] = layer.best_baseline(m, tokens, calls);
       Best b;
+      timed.emplace_back();
       for (const AnyConfig& c : candidates(m.packed[0].shape, tokens, info.units, architecture)) {
         const auto differing = check(m, c, tokens);
         if (std::holds_alternative<PortableConfig>(c) && b.us > 0) continue;  // checked, but nobody wants its time
@@ -232,7 +234,9 @@ int run(const Options& o) {
                     vendor_us / us, differing.first + differing.second > 0 ? "  WRONG BITS" : "");
         log.line(text("{\"kind\":\"candidate\",\"name\":\"", m.spec.name, "\",\"tokens\":", tokens, ",\"config\":\"",
                       label(c), "\",\"us\":", us, ",\"differing\":", differing.first + differing.second, "}"));
-        if (differing.first + differing.second == 0 && (b.us == 0 || us < b.us)) b = {c, us};
+        if (differing.first + differing.second != 0) continue;
+        timed.back().push_back({c, us});
+        if (b.us == 0 || us < b.us) b = {c, us};
       }
       // The winner and the baseline once more, side by side.
       auto ours = lab.record(layer.product(m, b.config, tokens, true), calls);
@@ -264,6 +268,24 @@ int run(const Options& o) {
       best.push_back(b);
       vendor_way.push_back(way);
     }
+    const int layers = tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16;
+    // What is fastest alone need not be so between its neighbours: try each matrix's close runners-up inside the chain.
+    auto chain_us = [&](const std::vector<Best>& set) {
+      std::vector<Lab::Work> works;
+      for (size_t i = 0; i < 4; ++i) works.push_back(layer.product(layer.matrices()[i], set[i].config, tokens, true));
+      auto graph = lab.record(chain(std::move(works)), layers);
+      return lab.burst_us(graph, 5, rest);
+    };
+    double fastest = chain_us(best);
+    for (size_t i = 0; i < 4; ++i) {
+      const std::vector<Best> alone = best;
+      for (const Best& other : timed[i]) {
+        if (other.config == alone[i].config || other.us > alone[i].us * 1.06) continue;
+        std::vector<Best> set = best;
+        set[i] = other;
+        if (const double us = chain_us(set); us < fastest * 0.998) fastest = us, best[i] = other;
+      }
+    }
     std::vector<Lab::Work> ours, theirs, plain_launch, dense;
     for (size_t i = 0; i < 4; ++i) {
       Matrix& m = layer.matrices()[i];
@@ -272,7 +294,6 @@ int run(const Options& o) {
       if (o.dense) dense.push_back(layer.product(m, best[i].config, tokens, true, true));
       if (vendor_way[i] >= 0) theirs.push_back(layer.baseline(m, tokens, vendor_way[i]));
     }
-    const int layers = tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16;
     auto ours_graph = lab.record(chain(ours), layers);
     auto plain_graph = lab.record(chain(plain_launch), layers);
     double o_us[2] = {}, t_us[3] = {}, dense_us = 0, sustained_ours = 0, sustained_theirs = 0;
