@@ -58,6 +58,7 @@ int64_t tokens_that_fit(std::span<const StateGroup> groups, int64_t bytes, int64
 Result<ModelDescription> describe_model(const Host& host, const std::string& path, const DescribeOptions& options) {
   ModelDescription out;
   TARE_ASSIGN_OR_RETURN(out.checkpoint, open_checkpoint(path, host.families(), {.weights = options.weights}));
+  if (out.checkpoint.weights != nullptr) TARE_RETURN_IF_ERROR(check_readable(*out.checkpoint.weights, path));
   // F16 numbers widen to F32 without a loss; BF16 has too few mantissa bits for them.
   const DType stored = options.dtype.value_or(out.checkpoint.dtype);
   const DType dtype = stored == DType::bf16 ? DType::bf16 : DType::f32;
@@ -100,6 +101,9 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   const auto groups = state_groups(*description.program, kPageTokens);
   for (const StateGroup& g : groups) out.memory.state_bytes_per_token += g.token_bytes;
   const int64_t budget = options.memory_bytes > 0 ? std::min(options.memory_bytes, free_bytes) : free_bytes;
+  // Quantised weights that grow past the budget are refused before one is read, with both figures.
+  if (description.checkpoint.weights != nullptr)
+    TARE_RETURN_IF_ERROR(check_budget(*description.checkpoint.weights, description.checkpoint.name, budget));
   const int64_t left = budget - out.memory.weights - out.memory.workspace;
   const int64_t most = int64_t{out.executor.context} * out.executor.max_sequences;
   const int64_t least = pages_for(groups, 1, 1, 1).empty() ? 0 : bytes_of(groups, pages_for(groups, 1, 1, 1));
