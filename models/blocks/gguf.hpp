@@ -4,7 +4,7 @@
 // A reader of GGUF files also puts into the config what no key says:
 //   "vocab_size"                  rows of token_embd.weight, where the file has no such key;
 //   "tie_word_embeddings"         true where output.weight is absent;
-//   "attention_bias"              true where blk.0.attn_q.bias is present;
+//   "attention_bias", "mlp_bias"  true where blk.0.attn_q.bias, blk.0.ffn_gate.bias are present;
 //   "gguf_rope_freq_factors.N"    the numbers of rope_freqs.weight (blocks::rope_table divides by them).
 // [loader]
 #pragma once
