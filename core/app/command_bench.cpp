@@ -14,7 +14,7 @@ namespace {
 struct Options {
   ModelOptions model;
   int32_t prompt = 512, generate = 64, repeat = 3, batch = 1;
-  bool as_json = false;
+  bool as_json = false, profile = false;
 };
 
 double median(std::vector<double> v) {
@@ -68,7 +68,10 @@ int run(const CommandLine& line, const Options& o) {
     return std::chrono::duration<double>(Clock::now() - from).count();
   };
   std::vector<double> prompts, decodes;
+  std::vector<std::pair<const char*, std::vector<KernelTime>>> profiles;
   for (int32_t r = -1; r < o.repeat; ++r) {  // the first round warms up
+    const bool last = r + 1 == o.repeat && o.profile;
+    if (last) executor.start_profile();
     auto start = Clock::now();
     for (int32_t at = 0; at < o.prompt;) {
       const int32_t chunk = std::min(o.prompt - at, limits.max_step_tokens / o.batch);
@@ -77,11 +80,13 @@ int run(const CommandLine& line, const Options& o) {
       at += chunk;
     }
     if (r >= 0 && o.prompt > 0) prompts.push_back(o.prompt * o.batch / seconds(start));
+    if (last) profiles.emplace_back("prompt", executor.profile()), executor.start_profile();
     start = Clock::now();
     for (int32_t g = 0; g < o.generate; ++g) {
       auto out = executor.run(make_step(limits, o.batch, o.prompt + g, 1, true));
       if (!out.ok()) return fail(out.status());
     }
+    if (last) profiles.emplace_back("decode", executor.profile());
     if (r >= 0 && o.generate > 0) decodes.push_back(o.generate * o.batch / seconds(start));
   }
   const double decode = median(decodes), bandwidth = read_bandwidth(*running->device);
@@ -113,6 +118,14 @@ int run(const CommandLine& line, const Options& o) {
               << "  decode: " << decode << " tokens/s, weights at " << used / 1e9 << " GB/s, "
               << (bandwidth > 0 ? 100 * used / bandwidth : 0) << " % of the measured read bandwidth ("
               << bandwidth / 1e9 << " GB/s)\n";
+    for (const auto& [what, times] : profiles) {
+      double total = 0;
+      for (const KernelTime& t : times) total += t.seconds;
+      std::cout << "  where the time of the last " << what << " went (" << total * 1000 << " ms)\n";
+      for (const KernelTime& t : times)
+        std::cout << "    " << static_cast<int>(1000 * t.seconds / total) / 10.0 << " %  " << t.kernel << ", "
+                  << t.launches << " launches\n";
+    }
   }
   return 0;
 }
@@ -129,6 +142,7 @@ void add_bench(CLI::App& app, CommandLine& line) {
   command->add_option("--generate", o->generate, "Tokens to decode")->check(CLI::NonNegativeNumber);
   command->add_option("--batch", o->batch, "Sequences side by side")->check(CLI::PositiveNumber);
   command->add_option("--repeat", o->repeat, "Rounds; the median is shown")->check(CLI::PositiveNumber);
+  command->add_flag("--profile", o->profile, "Time every kernel in the last round, and say where the time went");
   command->add_flag("--json", o->as_json, "Machine-readable");
   command->callback([&line, o] { line.run = [&line, o] { return run(line, *o); }; });
 }

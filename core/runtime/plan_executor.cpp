@@ -1,6 +1,8 @@
 #include "core/runtime/plan_executor.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 
 namespace tare {
 namespace {
@@ -109,17 +111,40 @@ Status PlanExecutor::launch(const std::vector<Bound>& steps, const StepView& vie
       rows += outputs[i].sizes[0] =
           rows_now(program_->values[static_cast<size_t>(bound.step->outputs[i])].info.shape, view);
     if (rows == 0) continue;  // no logits are wanted in mid-prompt
-    Status status = bound.instance->launch({.device = *device_,
-                                            .stream = *stream_,
-                                            .step = view,
-                                            .inputs = inputs,
-                                            .outputs = outputs,
-                                            .weights = bound.weights,
-                                            .state = bound.state,
-                                            .scratch = bound.scratch});
+    const Launch launch{.device = *device_,
+                        .stream = *stream_,
+                        .step = view,
+                        .inputs = inputs,
+                        .outputs = outputs,
+                        .weights = bound.weights,
+                        .state = bound.state,
+                        .scratch = bound.scratch};
+    Status status = profiling_ ? timed(bound, launch) : bound.instance->launch(launch);
     if (!status.ok()) return std::move(status).in(bound.step->choice.kernel->id());
   }
   return stream_->synchronize();
+}
+
+Status PlanExecutor::timed(const Bound& bound, const Launch& launch) {
+  const auto start = std::chrono::steady_clock::now();
+  TARE_RETURN_IF_ERROR(bound.instance->launch(launch));
+  TARE_RETURN_IF_ERROR(stream_->synchronize());
+  const std::string id(bound.step->choice.kernel->id());
+  KernelTime& time = times_[id];
+  time.kernel = id, ++time.launches;
+  time.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {};
+}
+
+void PlanExecutor::start_profile() {
+  profiling_ = true;
+  times_.clear();
+}
+std::vector<KernelTime> PlanExecutor::profile() const {
+  std::vector<KernelTime> out;
+  for (const auto& [id, time] : times_) out.push_back(time);
+  std::ranges::sort(out, std::greater(), &KernelTime::seconds);
+  return out;
 }
 
 Result<StepOutput> PlanExecutor::run(const StepInput& step) {

@@ -1,6 +1,9 @@
 // PlanExecutor: runs steps of one model on one device by its Plans, and by nothing else. One engine thread calls run().
 #pragma once
+#include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/engine/executor.hpp"
 #include "core/runtime/state.hpp"
@@ -13,6 +16,13 @@ struct ExecutorOptions {
   int32_t max_step_tokens = 512;
   int32_t max_sequences = 64;
 };
+// Time that one kernel took, over all of its launches.
+struct KernelTime {
+  std::string kernel;
+  int64_t launches = 0;
+  double seconds = 0;
+};
+
 // The buckets that a model's Plans are made for: token counts 1, 2, 4, .. up to max_step_tokens.
 std::vector<Bucket> buckets_for(const ExecutorOptions& options);
 
@@ -28,6 +38,9 @@ class PlanExecutor final : public Executor {
   Result<StepOutput> run(const StepInput& step) override;
   // The last step's logits, [num_logit_rows, vocabulary]: for golden tests and benchmarks.
   Result<std::vector<float>> logits() const;
+  // From now on each launch is waited for and timed; what was gathered so far is dropped.
+  void start_profile();
+  std::vector<KernelTime> profile() const;  // most time first
   std::span<const Plan> plans() const noexcept { return plans_; }
   const Program& program() const noexcept { return *program_; }
   int64_t arena_bytes() const noexcept { return static_cast<int64_t>(arena_->bytes()); }
@@ -37,6 +50,7 @@ class PlanExecutor final : public Executor {
   struct Bound;  // a Plan's step with its instance and views
   Status prepare(const Plan& plan);
   Status launch(const std::vector<Bound>& steps, const StepView& view);
+  Status timed(const Bound& bound, const Launch& launch);
 
   std::unique_ptr<const Program> program_;
   std::vector<Plan> plans_;
@@ -52,6 +66,8 @@ class PlanExecutor final : public Executor {
   size_t last_plan_ = 0;
   int64_t last_logit_rows_ = 0;
   StepViewStorage storage_;
+  bool profiling_ = false;
+  std::map<std::string, KernelTime, std::less<>> times_;
 };
 
 }  // namespace tare
