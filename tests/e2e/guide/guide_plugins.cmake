@@ -63,4 +63,22 @@ if(EXISTS ${tare})
   foreach(found "org.example.phi" "org.example.activate.table" "org.example.clamp/1" "tare.elementwise")
     expect("${found}")
   endforeach()
+
+  # The tutorial's model runs, its activations by the tutorial's kernel, and says what Transformers says.
+  set(model ${SOURCE_DIR}/docs/guide/model)
+  step("tare explain" ${CMAKE_COMMAND} -E env TARE_PLUGIN_PATH=${path} ${tare} explain ${model})
+  expect("org.example.activate.table")
+  file(READ ${model}/golden.json golden)
+  string(JSON prompt GET "${golden}" prompt_tokens)
+  string(JSON greedy GET "${golden}" greedy_tokens)
+  step("tare generate" ${CMAKE_COMMAND} -E env TARE_PLUGIN_PATH=${path} ${tare} generate --model ${model}
+       --tokens ${prompt} --max-tokens 8 --temperature 0 --json)
+  expect("\"tokens\":[${greedy}]")
+
+  # Without the plugin the same model is refused with the nearest family.
+  execute_process(COMMAND ${tare} explain ${model} RESULT_VARIABLE failed OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT failed)
+    message(FATAL_ERROR "PhiForCausalLM was explained without its plugin:\n${output}")
+  endif()
+  expect("PhiForCausalLM")
 endif()
