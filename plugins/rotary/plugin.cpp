@@ -8,15 +8,22 @@
 namespace tare {
 namespace {
 
-void turn(const Rotary& op, std::span<float> head, std::span<const float> cosine, std::span<const float> sine) {
-  const size_t half = cosine.size(), first = static_cast<size_t>(op.first);
-  for (size_t j = 0; j < half; ++j) {
-    float& a = head[op.pairs == Rotary::Pairs::halves ? first + j : first + 2 * j];
-    float& b = head[op.pairs == Rotary::Pairs::halves ? first + j + half : first + 2 * j + 1];
-    const float x = a, y = b;
-    a = op.magnitude * (x * cosine[j] - y * sine[j]);
-    b = op.magnitude * (y * cosine[j] + x * sine[j]);
+// Pair j is (a[j·step], b[j·step]). Two loops, each plain enough for the compiler's vectors.
+template <int kStep>
+void turn_pairs(float* a, float* b, size_t pairs, const float* cosine, const float* sine, float magnitude) {
+  for (size_t j = 0; j < pairs; ++j) {
+    const float x = a[j * kStep], y = b[j * kStep];
+    a[j * kStep] = magnitude * (x * cosine[j] - y * sine[j]);
+    b[j * kStep] = magnitude * (y * cosine[j] + x * sine[j]);
   }
+}
+void turn(const Rotary& op, std::span<float> head, std::span<const float> cosine, std::span<const float> sine) {
+  float* const first = head.data() + op.first;
+  const size_t pairs = cosine.size();
+  if (op.pairs == Rotary::Pairs::halves)
+    turn_pairs<1>(first, first + pairs, pairs, cosine.data(), sine.data(), op.magnitude);
+  else
+    turn_pairs<2>(first, first + 1, pairs, cosine.data(), sine.data(), op.magnitude);
 }
 
 Status rotary(const CpuCall<Rotary>& c) {
