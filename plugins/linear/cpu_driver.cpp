@@ -1,6 +1,7 @@
 #include "plugins/linear/cpu_driver.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "core/api/cpu_kernel.hpp"
@@ -40,9 +41,14 @@ class Driver final : public Instance {
     const int64_t rows = launch.inputs[0].rows();
     if (rows == 0) return {};
     const Work work = plan(launch, rows);
-    parallel_.run(work.items, work.grain, [&](int64_t begin, int64_t end, int32_t) {
+    // Threads take items as they become free: a core that others disturb too delays nobody.
+    const int64_t workers = std::clamp<int64_t>(work.items / work.grain, 1, parallel_.threads());
+    const int64_t batch = std::max<int64_t>(1, work.items / (workers * 8));
+    std::atomic<int64_t> next = 0;
+    parallel_.run(workers, 1, [&](int64_t, int64_t, int32_t) {
       alignas(64) float sums[kMostSums];
-      for (int64_t item = begin; item < end; ++item) run_item(launch, work, item, sums);
+      for (int64_t item; (item = next.fetch_add(batch, std::memory_order_relaxed)) < work.items;)
+        for (int64_t i = item; i < std::min(item + batch, work.items); ++i) run_item(launch, work, i, sums);
     });
     return {};
   }
