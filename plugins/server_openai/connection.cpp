@@ -8,6 +8,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <ctime>
 
 namespace tare::server {
 namespace {
@@ -21,8 +22,7 @@ constexpr size_t kBufferBytes = 128 << 10;
 constexpr size_t kReadBytes = 4096;
 constexpr size_t kAheadBytes = 64 << 10;  // of further requests that are read while one is answered
 constexpr size_t kLongBody = 16 << 10;    // from here on helpers read and encode it
-constexpr int32_t kLingerMs = 2000;
-constexpr Milliseconds kPing{15000}, kForever{3600000};
+constexpr Milliseconds kForever{3600000};
 
 std::string to_string(boost::beast::string_view view) { return {view.data(), view.size()}; }
 
@@ -123,6 +123,7 @@ net::awaitable<void> Connection::serve() {
 net::awaitable<void> Connection::refuse_client() {
   framing_.keep_alive = false;
   framing_.request_id = clean_request_id({});
+  framing_.date = http_date(std::time(nullptr));
   outgoing_ = to_bytes(
       to_response({.status = 429,
                    .message = text("too many connections, at most ", shared_.settings.max_connections, " may be open"),
@@ -166,6 +167,7 @@ net::awaitable<bool> Connection::serve_one() {
   framing_.keep_alive = !error && message.keep_alive() && !shared_.application.draining();
   framing_.without_body = request_.method == "HEAD";
   framing_.request_id = request_.request_id;
+  framing_.date = http_date(std::time(nullptr));
   if (!error && framing_.minor_version == 1 && message.find(http::field::host) == message.end())
     error = http::error::bad_field;
 
@@ -221,9 +223,11 @@ net::awaitable<void> Connection::find_reply() {
   work->request = std::move(request_);
   request_.method = work->request.method, request_.target = work->request.target;  // for the log
   auto self = shared_from_this();
-  net::post(shared_.helpers, [self, work] {
+  auto executor = socket_.get_executor();
+  // The helper gives its share of the connection back: the last one must be let go on the connection's own thread.
+  net::post(shared_.helpers, [self = std::move(self), work, executor]() mutable {
     work->reply = self->shared_.application.handle(work->request);
-    net::post(self->socket_.get_executor(), [self, work] {
+    net::post(executor, [self = std::move(self), work] {
       work->done = true;
       self->wake();
     });
@@ -277,6 +281,7 @@ net::awaitable<bool> Connection::stream() {
   status_ = 200;
   if (framing_.minor_version == 0) framing_.keep_alive = false;
   outgoing_ = stream_head(framing_);
+  const Milliseconds ping(shared_.timing.ping_ms);
   while (true) {
     const std::string bytes = run_->drain();
     if (!bytes.empty()) outgoing_ += chunk(bytes, framing_);
@@ -288,7 +293,7 @@ net::awaitable<bool> Connection::stream() {
     }
     if (done) co_return true;
     if (gone_ || run_->overflowed()) co_return false;
-    const bool woken = co_await pause(kPing);
+    const bool woken = co_await pause(ping);
     if (!woken) outgoing_ = chunk(": ping\n\n", framing_);
   }
 }
@@ -332,7 +337,7 @@ void Connection::wake() {
 net::awaitable<void> Connection::linger() {
   Error error;
   socket_.shutdown(net::ip::tcp::socket::shutdown_send, error);
-  arm(kLingerMs);
+  arm(shared_.timing.linger_ms);
   while (!error && !timed_out_) {
     buffer_.clear();
     co_await socket_.async_read_some(buffer_.prepare(kAheadBytes), net::redirect_error(net::use_awaitable, error));

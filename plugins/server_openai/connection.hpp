@@ -19,6 +19,7 @@
 
 #include "plugins/server_openai/application.hpp"
 #include "plugins/server_openai/generation_run.hpp"
+#include "plugins/server_openai/service.hpp"
 
 namespace tare::server {
 
@@ -27,8 +28,8 @@ using Milliseconds = std::chrono::milliseconds;
 
 // What all connections of a server share. [any thread]
 struct Shared {
-  Shared(const ServerSettings& server_settings, EngineClient& engine, Log& server_log)
-      : settings(server_settings), application(server_settings, engine), log(server_log) {}
+  Shared(const ServerSettings& server_settings, const Timing& server_timing, EngineClient& engine, Log& server_log)
+      : settings(server_settings), timing(server_timing), application(server_settings, engine), log(server_log) {}
 
   void count_open(int64_t change);
   void count_busy(int64_t change);
@@ -37,6 +38,7 @@ struct Shared {
   bool wait_none_open(Milliseconds most);
 
   const ServerSettings settings;
+  const Timing timing;
   Application application;
   Log& log;
   // Long prompts are read and encoded here, so that streams on a worker's thread do not wait for them.

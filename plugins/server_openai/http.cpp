@@ -2,6 +2,8 @@
 
 #include <array>
 #include <charconv>
+#include <cstdio>
+#include <ctime>
 #include <random>
 
 namespace tare::server {
@@ -14,6 +16,7 @@ std::string head(int status, const Framing& framing) {
   out += reason_of(status);
   out += "\r\nServer: ";
   out += framing.server;
+  if (!framing.date.empty()) out += "\r\nDate: " + framing.date;
   if (!framing.request_id.empty()) out += "\r\nx-request-id: " + framing.request_id;
   if (!framing.keep_alive) {
     out += "\r\nConnection: close";
@@ -78,6 +81,20 @@ std::string_view reason_of(int status) noexcept {
     default:
       return "Unknown";
   }
+}
+
+std::string http_date(int64_t seconds) {
+  // Not strftime: its names of days follow the locale.
+  constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm utc{};
+  gmtime_r(&time, &utc);
+  char out[64];
+  std::snprintf(out, sizeof out, "%s, %02d %s %d %02d:%02d:%02d GMT", kDays[utc.tm_wday], utc.tm_mday,
+                kMonths[utc.tm_mon], 1900 + utc.tm_year, utc.tm_hour, utc.tm_min, utc.tm_sec);
+  return out;
 }
 
 std::string clean_request_id(std::string_view from_client) {

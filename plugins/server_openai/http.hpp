@@ -26,13 +26,15 @@ struct HttpResponse {
 struct Framing {
   int minor_version = 1;  // HTTP/1.0: no chunks
   bool keep_alive = true;
-  bool without_body = false;  // HEAD: the length of the body that GET would give, and no body
-  std::string request_id, server;
+  bool without_body = false;             // HEAD: the length of the body that GET would give, and no body
+  std::string request_id, server, date;  // empty: no such header
 };
 
 // The path without query, percent-decoded; '%' that is no code stays as it is.
 std::string path_of(std::string_view target);
 std::string_view reason_of(int status) noexcept;
+// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, 5.6.7) of seconds since 1970.
+std::string http_date(int64_t seconds);
 // "req-…": the client's own where it is 1 to 128 printable ASCII characters, else a new one.
 std::string clean_request_id(std::string_view from_client);
 // `prefix` and 24 random hexadecimal digits.

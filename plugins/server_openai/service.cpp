@@ -13,7 +13,6 @@ namespace {
 using net::ip::tcp;
 using Error = boost::system::error_code;
 constexpr int64_t kMostRefusing = 64;
-constexpr Milliseconds kCancelGrace{2000};
 
 std::string address_text(const std::string& host, uint16_t port) {
   return text(host.find(':') != std::string::npos ? "[" + host + "]" : host, ":", port);
@@ -41,7 +40,8 @@ Status may_bind(const ServerSettings& settings, const tcp::endpoint& endpoint) {
 
 class Server final : public FrontEnd {
  public:
-  Server(const ServerSettings& settings, EngineClient& engine, Log& log) : shared_(settings, engine, log) {
+  Server(const ServerSettings& settings, const Timing& timing, EngineClient& engine, Log& log)
+      : shared_(settings, timing, engine, log) {
     for (int32_t i = 0; i < std::max(settings.threads, 1); ++i) workers_.push_back(std::make_unique<Worker>());
     acceptor_ = std::make_unique<tcp::acceptor>(workers_[0]->context);
     retry_ = std::make_unique<net::steady_timer>(workers_[0]->context);
@@ -79,10 +79,11 @@ class Server final : public FrontEnd {
     if (down_) return;
     down_ = true;
     shared_.application.drain();
+    const Milliseconds grace(shared_.timing.cancel_grace_ms);
     if (!shared_.wait_not_busy(Milliseconds(shared_.settings.shutdown_deadline_ms))) {
       shared_.log.warning("streams that did not end within the deadline are cancelled");
       on_each([](Connection& connection) { connection.cancel_generation(); });
-      shared_.wait_not_busy(kCancelGrace);
+      shared_.wait_not_busy(grace);
     }
     net::post(workers_[0]->context, [this] {
       Error ignored;
@@ -91,7 +92,7 @@ class Server final : public FrontEnd {
     });
     shared_.helpers.join();
     on_each([](Connection& connection) { connection.abandon(); });
-    shared_.wait_none_open(kCancelGrace);
+    shared_.wait_none_open(grace);
     for (const auto& worker : workers_) worker->context.stop();
     for (const auto& worker : workers_)
       if (worker->thread.joinable()) worker->thread.join();
@@ -165,12 +166,13 @@ class Server final : public FrontEnd {
 
 class OpenAiFrontEnd final : public FrontEndService {
  public:
+  explicit OpenAiFrontEnd(const Timing& timing) : timing_(timing) {}
   std::string_view name() const noexcept override { return "openai"; }
   Result<std::unique_ptr<FrontEnd>> start(const ServerSettings& settings, EngineClient& engine, Log& log) override {
     try {
       TARE_ASSIGN_OR_RETURN(const tcp::endpoint endpoint, resolve(settings));
       TARE_RETURN_IF_ERROR(may_bind(settings, endpoint));
-      auto server = std::make_unique<Server>(settings, engine, log);
+      auto server = std::make_unique<Server>(settings, timing_, engine, log);
       TARE_RETURN_IF_ERROR(server->bind(endpoint));
       server->run();
       return std::unique_ptr<FrontEnd>(std::move(server));
@@ -178,10 +180,15 @@ class OpenAiFrontEnd final : public FrontEndService {
       return failure(Code::internal, "the front end cannot start: ", e.what());
     }
   }
+
+ private:
+  const Timing timing_;
 };
 
 }  // namespace
 
-std::unique_ptr<FrontEndService> openai_front_end() { return std::make_unique<OpenAiFrontEnd>(); }
+std::unique_ptr<FrontEndService> openai_front_end(const Timing& timing) {
+  return std::make_unique<OpenAiFrontEnd>(timing);
+}
 
 }  // namespace tare::server

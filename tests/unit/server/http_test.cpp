@@ -23,21 +23,23 @@ TEST_CASE("request ids are the client's where they are harmless") {
 
 TEST_CASE("a response's bytes") {
   const HttpResponse response{.status = 404, .headers = {{"Allow", "GET"}}, .body = "{}"};
-  CHECK(
-      to_bytes(response, {.request_id = "r", .server = "tare/1"}) ==
-      "HTTP/1.1 404 Not Found\r\nServer: tare/1\r\nx-request-id: r\r\nAllow: GET\r\nContent-Type: application/json\r\n"
-      "Content-Length: 2\r\n\r\n{}");
+  CHECK(to_bytes(response, {.request_id = "r", .server = "tare/1", .date = http_date(784111777)}) ==
+        "HTTP/1.1 404 Not Found\r\nServer: tare/1\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nx-request-id: r\r\nAllow: "
+        "GET\r\nContent-Type: application/json\r\n"
+        "Content-Length: 2\r\n\r\n{}");
   const std::string head =
-      to_bytes(response, {.minor_version = 0, .without_body = true, .request_id = {}, .server = "t"});
+      to_bytes(response, {.minor_version = 0, .without_body = true, .request_id = {}, .server = "t", .date = {}});
   CHECK(head.starts_with("HTTP/1.0 404"));
   CHECK(head.find("Connection: keep-alive\r\n") != std::string::npos);
   CHECK(head.ends_with("Content-Length: 2\r\n\r\n"));
-  CHECK(to_bytes({.status = 204, .headers = {}, .body = {}}, {.keep_alive = false, .request_id = {}, .server = "t"}) ==
+  CHECK(to_bytes({.status = 204, .headers = {}, .body = {}},
+                 {.keep_alive = false, .request_id = {}, .server = "t", .date = {}}) ==
         "HTTP/1.1 204 No Content\r\nServer: t\r\nConnection: close\r\n\r\n");
 }
 
 TEST_CASE("a stream's frames") {
-  const Framing newer{.request_id = {}, .server = "t"}, older{.minor_version = 0, .request_id = {}, .server = "t"};
+  const Framing newer{.request_id = {}, .server = "t", .date = {}},
+      older{.minor_version = 0, .request_id = {}, .server = "t", .date = {}};
   CHECK(chunk("0123456789abcdef!", newer) == "11\r\n0123456789abcdef!\r\n");
   CHECK(chunk("x", older) == "x");
   CHECK(last_chunk(newer) == "0\r\n\r\n");

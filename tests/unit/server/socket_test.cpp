@@ -28,8 +28,8 @@ ServerSettings quick() {
 }
 
 struct Site {
-  explicit Site(ServerSettings settings = quick()) {
-    auto service = openai_front_end();
+  explicit Site(ServerSettings settings = quick(), const Timing& timing = {}) {
+    auto service = openai_front_end(timing);
     CHECK(service->name() == "openai");
     auto started = service->start(settings, engine, log);
     REQUIRE_MESSAGE(started.ok(), started.status().message());
@@ -120,6 +120,18 @@ TEST_CASE("sockets: a stream comes as it is made") {
   CHECK(has(rest, "data: [DONE]\n\n"));
   client.send(get("/health"));
   CHECK(status_of(client.response()) == 200);
+}
+
+TEST_CASE("sockets: a stream in which nothing comes says that it lives") {
+  Site site(quick(), {.ping_ms = 50});
+  site.engine.held = true;
+  Client client(site.port);
+  client.send(chat(",\"stream\":true"));
+  const std::string waiting = client.read_until(": ping\n\n\r\n8\r\n: ping\n\n");
+  CHECK(count(waiting, ": ping") == 2);
+  CHECK(count(waiting, "data: ") == 1);  // the role
+  site.engine.held = false;
+  CHECK(has(client.read_until("0\r\n\r\n"), "data: [DONE]"));
 }
 
 TEST_CASE("sockets: HTTP/1.0 gets a stream without chunks") {
