@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <functional>
 
 namespace tare {
@@ -100,6 +101,33 @@ ExecutorLimits PlanExecutor::limits() const {
   return limits;
 }
 
+// The step's arrays in device memory, one after the other: what kernels on a device that reads no host memory see.
+Status PlanExecutor::upload(const StepInput& step, StepView& view) {
+  std::vector<std::byte> host;
+  const auto put = [&host](const std::vector<int32_t>& values) {
+    const size_t at = host.size(), bytes = values.size() * sizeof(int32_t);
+    host.resize(at + (bytes + 15) / 16 * 16);
+    std::memcpy(host.data() + at, values.data(), bytes);
+    return at;
+  };
+  const size_t ids = put(step.token_ids), positions = put(step.positions), begins = put(step.sequence_begin),
+               lengths = put(step.context_lengths), rows = put(step.logit_row_tokens);
+  std::vector<size_t> pages;
+  for (const PageTableInput& table : step.page_tables) pages.push_back(put(table.pages));
+  if (step_buffer_ == nullptr || step_buffer_->bytes() < host.size()) {
+    TARE_ASSIGN_OR_RETURN(step_buffer_, device_->allocate(host.size() * 2, Purpose::workspace, "step"));
+  }
+  TARE_RETURN_IF_ERROR(device_->copy_in(*stream_, step_buffer_->data(), host.data(), host.size()));
+  TARE_RETURN_IF_ERROR(stream_->synchronize());  // `host` ends with this call
+  const auto at = [this](size_t offset) {
+    return reinterpret_cast<const int32_t*>(static_cast<const std::byte*>(step_buffer_->data()) + offset);
+  };
+  view.token_ids = at(ids), view.positions = at(positions), view.sequence_begin = at(begins);
+  view.context_lengths = at(lengths), view.logit_row_tokens = at(rows);
+  for (size_t g = 0; g < pages.size(); ++g) storage_.page_tables[g].pages = at(pages[g]);
+  return {};
+}
+
 Status PlanExecutor::launch(const std::vector<Bound>& steps, const StepView& view) {
   std::vector<TensorView> inputs, outputs;
   for (const Bound& bound : steps) {
@@ -149,7 +177,8 @@ std::vector<KernelTime> PlanExecutor::profile() const {
 
 Result<StepOutput> PlanExecutor::run(const StepInput& step) {
   StepOutput output;
-  const StepView view = view_step(step, output, storage_);
+  StepView view = view_step(step, output, storage_);
+  if (!device_->host_addressable()) TARE_RETURN_IF_ERROR(upload(step, view));
   size_t plan = 0;
   while (plan < plans_.size() &&
          (plans_[plan].bucket.tokens < view.num_tokens || plans_[plan].bucket.sequences < view.num_sequences ||

@@ -49,6 +49,7 @@ class PlanExecutor final : public Executor {
   PlanExecutor() = default;
   struct Bound;  // a Plan's step with its instance and views
   Status prepare(const Plan& plan);
+  Status upload(const StepInput& step, StepView& view);
   Status launch(const std::vector<Bound>& steps, const StepView& view);
   Status timed(const Bound& bound, const Launch& launch);
 
@@ -60,6 +61,7 @@ class PlanExecutor final : public Executor {
   Device* device_ = nullptr;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Buffer> arena_;
+  std::unique_ptr<Buffer> step_buffer_;  // only where the device reads no host memory
   ExecutorOptions options_;
   int32_t vocabulary_ = 0;
   int32_t logits_value_ = kAbsent, token_value_ = kAbsent;
