@@ -52,7 +52,7 @@ HWY_INLINE void multiply_bf16(const Strip& s) {
       HWY_UNROLL(16)
       for (int v = 0; v < kVectors; ++v) {
         const std::byte* const at = w + v / kPerTile * kTileBytes + p * 64 + v % kPerTile * kLanes * 4;
-        const auto pair = hn::Load(u, reinterpret_cast<const uint32_t*>(at));
+        const auto pair = hn::LoadU(u, reinterpret_cast<const uint32_t*>(at));
         const auto even = hn::BitCast(f, hn::ShiftLeft<16>(pair)), odd = hn::BitCast(f, hn::And(pair, upper_half));
         HWY_UNROLL(8)
         for (int r = 0; r < kRows; ++r) {
@@ -81,7 +81,7 @@ HWY_INLINE void multiply_f32(const Strip& s) {
       hwy::Prefetch(reinterpret_cast<const std::byte*>(w + t * kTileOutputs) + s.prefetch);
     HWY_UNROLL(16)
     for (int v = 0; v < kVectors; ++v) {
-      const auto weight = hn::Load(f, w + v * kLanes);
+      const auto weight = hn::LoadU(f, w + v * kLanes);
       HWY_UNROLL(8)
       for (int r = 0; r < kRows; ++r) sum[r][v] = hn::MulAdd(weight, hn::Set(f, s.x[r * s.x_stride + k]), sum[r][v]);
     }
