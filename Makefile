@@ -16,6 +16,7 @@ quickstart:
 
 test:
 	@scripts/setup.sh test
+	@scripts/nvrtc.sh
 	@$(MAKE) --no-print-directory build TESTS=ON
 	@scripts/demo-model.sh
 	@scripts/test.sh $(BUILD) $(JOBS)

