@@ -7,6 +7,9 @@ namespace tare::device {
 
 inline constexpr uint32_t kAllLanes = 0xffffffffu;
 
+// Less than every number: NVRTC has no INFINITY of its own.
+__device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
+
 // Every lane gets the sum (butterfly order: the same for all lanes).
 __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll

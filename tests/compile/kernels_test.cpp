@@ -8,6 +8,8 @@
 #include "jit/compile/nvrtc.hpp"
 #include "jit/device_bundle.hpp"
 #include "jit/host.hpp"
+#include "plugins/device_cuda/ops/bundle.hpp"
+#include "plugins/device_cuda/ops/expression.hpp"
 #include "plugins/linear/cuda/bundle.hpp"
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/expression.hpp"
@@ -24,6 +26,7 @@ std::unique_ptr<jit::Jit> make() {
   auto jit = jit::make_jit(std::move(options));
   REQUIRE(jit->add_bundle(jit::device_bundle()).ok());
   REQUIRE(jit->add_bundle(jit::linear_bundle()).ok());
+  REQUIRE(jit->add_bundle(jit::cuda_ops_bundle()).ok());
   return jit;
 }
 
@@ -60,6 +63,30 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
     }
   }
   add("plugins/linear/cuda/pack.cuh", "tare::linear_cuda::exponent_histogram");
+  const std::string ops = "plugins/device_cuda/ops/";
+  add(ops + "embed.cuh", "tare::cuda_ops::embed");
+  for (const auto kind : {cuda_ops::NormKind::kRms, cuda_ops::NormKind::kLayer})
+    add(ops + "norm.cuh", expression(cuda_ops::NormConfig{kind}));
+  for (const auto pairs : {cuda_ops::RotaryPairs::kHalves, cuda_ops::RotaryPairs::kNeighbours}) {
+    add(ops + "rotary.cuh", expression(cuda_ops::RotaryConfig{pairs}));
+  }
+  for (const int size : {64, 96, 128, 256}) {
+    for (const auto visible : {cuda_ops::Visible::kFull, cuda_ops::Visible::kWindow, cuda_ops::Visible::kChunk}) {
+      add(ops + "attention.cuh", cuda_ops::expression("append", {size, size, visible}));
+      add(ops + "attention.cuh", cuda_ops::expression("attend", {size, size, visible}));
+    }
+  }
+  for (const auto operation : {cuda_ops::Elementwise::kGated, cuda_ops::Elementwise::kActivate}) {
+    for (const auto activation : {cuda_ops::Activation::kSilu, cuda_ops::Activation::kGelu,
+                                  cuda_ops::Activation::kGeluTanh, cuda_ops::Activation::kRelu}) {
+      add(ops + "elementwise.cuh", expression(cuda_ops::ElementwiseConfig{operation, activation}));
+    }
+  }
+  for (const auto operation :
+       {cuda_ops::Elementwise::kAdd, cuda_ops::Elementwise::kScale, cuda_ops::Elementwise::kSoftCap}) {
+    add(ops + "elementwise.cuh", expression(cuda_ops::ElementwiseConfig{operation, cuda_ops::Activation::kNone}));
+  }
+  for (const bool f32 : {false, true}) add(ops + "argmax.cuh", expression(cuda_ops::ArgmaxConfig{f32}));
   return out;
 }
 

@@ -2,15 +2,12 @@
 // tokens, for plain, trained-like, clustered and adversarial weights. Small shapes: seconds, not minutes.
 #include <doctest/doctest.h>
 
-#include <cstdio>
+#include <algorithm>
 
-#include "jit/compile/nvrtc.hpp"
-#include "jit/device_bundle.hpp"
-#include "jit/host.hpp"
-#include "plugins/device_cuda/provider.hpp"
 #include "plugins/linear/cuda/bench/lab.hpp"
 #include "plugins/linear/cuda/bundle.hpp"
 #include "plugins/linear/cuda/catalog.hpp"
+#include "tests/gpu/gpu.hpp"
 
 namespace tare::jit {
 SourceBundle linear_bench_bundle();
@@ -22,37 +19,16 @@ using namespace tare::linear_cuda::bench;
 
 namespace {
 
-// The first GPU and a compiler for it, or a printed reason why there is none.
-struct Gpu {
-  std::unique_ptr<Device> device;
-  jit::CudaLaunch* launcher = nullptr;
-  std::unique_ptr<jit::Jit> jit;
+struct LinearGpu : gpu_test::Gpu {
   std::unique_ptr<Lab> lab;
-
-  Gpu() {
-    const auto provider = cuda::make_provider();
-    if (provider->found().devices.empty()) {
-      std::printf("skipped: no CUDA device\n");
-      return;
-    }
-    auto opened = provider->open("cuda:0", {});
-    REQUIRE_MESSAGE(opened.ok(), opened.status().message());
-    device = std::move(*opened);
-    launcher = static_cast<jit::CudaLaunch*>(device->query(jit::CudaLaunch::kInterface));
-    jit::JitOptions options;
-    options.nvrtc_folders = jit::nvrtc_folders(TARE_NVRTC_FOLDER);
-    options.cache_folder = std::string(TARE_BINARY_DIR) + "/kernel-cache";
-    jit = jit::make_jit(std::move(options));
-    for (const auto& bundle : {jit::device_bundle(), jit::linear_bundle(), jit::linear_bench_bundle()}) {
-      REQUIRE(jit->add_bundle(bundle).ok());
-    }
-    lab = std::make_unique<Lab>(*device, *launcher, *jit);
+  LinearGpu() : Gpu({jit::linear_bundle(), jit::linear_bench_bundle()}) {
+    if (device) lab = std::make_unique<Lab>(*device, *launcher, *jit);
   }
 };
 
 constexpr int32_t kMostTokens = 300;
 
-void check(Gpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightCode expected) {
+void check(LinearGpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightCode expected) {
   Lab& lab = *gpu.lab;
   const int64_t weights = int64_t{order.rows} * order.columns;
   const auto plain = lab.memory(static_cast<size_t>(weights) * 2, "plain"),
@@ -70,6 +46,21 @@ void check(Gpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightC
     CHECK(lab.differences(back->data(), plain->data(), weights) == 0);
   }
 
+  // All kernels at once: one after the other they would take minutes to compile.
+  const std::vector<int32_t> row_counts{1, 5, 8, 16, 31, 33, 48, 64, 96, 128, 192, 256, 300};
+  const std::string architecture(gpu.launcher->architecture());
+  std::vector<jit::KernelRequest> requests;
+  for (const int32_t tokens : row_counts) {
+    for (const AnyConfig& config : candidates(packed.shape, tokens, gpu.launcher->multiprocessors(), architecture)) {
+      for (const AnyConfig& c : {config, dense_variant(config)}) {
+        jit::KernelRequest request{source(c), expression(c), architecture};
+        if (std::find(requests.begin(), requests.end(), request) == requests.end())
+          requests.push_back(std::move(request));
+      }
+    }
+  }
+  for (const auto& kernel : gpu.jit->compile_all(requests)) REQUIRE_MESSAGE(kernel.ok(), kernel.status().message());
+
   const auto inputs = lab.memory(size_t{kMostTokens} * static_cast<size_t>(order.columns) * 2, "inputs");
   const auto outputs = lab.memory(size_t{kMostTokens} * static_cast<size_t>(order.rows) * 2, "outputs");
   const auto reference = lab.memory(outputs->bytes(), "reference");
@@ -84,7 +75,7 @@ void check(Gpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightC
   run(PortableConfig{.code = WeightCode::kDense, .tokens = 32}, dense, kMostTokens, *reference);
   CHECK(lab.relative_error(plain->data(), inputs->data(), reference->data(), kMostTokens, order.rows, order.columns) <
         3e-3);
-  for (const int32_t tokens : {1, 5, 8, 16, 31, 33, 48, 64, 96, 128, 192, 256, 300}) {
+  for (const int32_t tokens : row_counts) {
     for (const AnyConfig& config :
          candidates(packed.shape, tokens, gpu.launcher->multiprocessors(), gpu.launcher->architecture())) {
       run(config, packed, tokens, *outputs);
@@ -100,22 +91,22 @@ void check(Gpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightC
 }  // namespace
 
 TEST_CASE("trained-like weights, one leaf") {
-  Gpu gpu;
+  LinearGpu gpu;
   if (gpu.device) check(gpu, {7168, 1024, 16}, 1, WeightKind::trained, WeightCode::kW12);
 }
 TEST_CASE("trained-like weights, four leaves, two strips a block") {
-  Gpu gpu;
+  LinearGpu gpu;
   if (gpu.device) check(gpu, {1024, 2048, 2}, 4, WeightKind::trained, WeightCode::kW12);
 }
 TEST_CASE("clustered escapes take longer headers and keep their bits") {
-  Gpu gpu;
+  LinearGpu gpu;
   if (gpu.device) check(gpu, {1024, 1024, 4}, 4, WeightKind::clustered, WeightCode::kW12);
 }
 TEST_CASE("weights that no power of two brings into range fall back to dense") {
-  Gpu gpu;
+  LinearGpu gpu;
   if (gpu.device) check(gpu, {512, 1024, 4}, 4, WeightKind::adversarial, WeightCode::kDense);
 }
 TEST_CASE("a narrow model's shapes") {
-  Gpu gpu;
+  LinearGpu gpu;
   if (gpu.device) check(gpu, {576, 576, 4}, 1, WeightKind::gaussian, WeightCode::kW12);
 }

@@ -36,8 +36,8 @@ class Lab {
   // ||output - exact|| / ||exact|| over samples, exact in double precision from the same bf16 inputs.
   double relative_error(const void* weights, const void* activations, const void* output, int32_t tokens, int32_t rows,
                         int32_t columns);
-  // Bytes a second of a kernel that only reads `buffers`, one after the other.
-  double read_bandwidth(const std::vector<const Buffer*>& buffers);
+  // Bytes a second of a kernel that only reads, over 4 GiB: many times what L2 holds.
+  double read_bandwidth();
 
   // Microseconds of one call of `work(i)`, i = 0 .. calls-1 recorded into one graph that is replayed: the median of
   // `rounds` replays.

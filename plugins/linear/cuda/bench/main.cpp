@@ -30,6 +30,7 @@ struct Options {
   WeightKind kind = WeightKind::trained;
   bool lm_head = false, check = true, all = true, dense = false;
   double sustained_seconds = 0;
+  int32_t strips = 2;  // per block, of o and down
 };
 
 std::vector<int32_t> numbers(const char* list) {
@@ -60,6 +61,8 @@ Options parse(int argc, char** argv) {
       o.odd_rows = numbers(value());
     else if (arg == "--kind")
       o.kind = static_cast<WeightKind>(std::atoi(value()));
+    else if (arg == "--strips")
+      o.strips = std::atoi(value());
     else if (arg == "--lm-head")
       o.lm_head = true;
     else if (arg == "--no-check")
@@ -161,9 +164,9 @@ int run(const Options& o) {
   const int32_t most = std::max(*std::max_element(o.rows.begin(), o.rows.end()), 256), reference = most;
   auto start = std::chrono::steady_clock::now();
   layer.add({"qkv", 6144, 4096, {4, 4}}, o.kind, 4, most, reference, o.dense);
-  layer.add({"o", 4096, 4096, {2, 4}}, o.kind, 4, most, reference, o.dense);
+  layer.add({"o", 4096, 4096, {o.strips, 4}}, o.kind, 4, most, reference, o.dense);
   layer.add({"gate_up", 28672, 4096, {16, 1}}, o.kind, 4, most, reference, o.dense);
-  layer.add({"down", 4096, 14336, {2, 4}}, o.kind, 4, most, reference, o.dense);
+  layer.add({"down", 4096, 14336, {o.strips, 4}}, o.kind, 4, most, reference, o.dense);
   if (o.lm_head) layer.add({"lm_head", 128256, 4096, {16, 1}}, o.kind, 2, most, reference, false);
   std::printf("# data made, packed, checked in %.2f s\n", seconds_since(start));
   double layer_bits = 0;
@@ -184,9 +187,7 @@ int run(const Options& o) {
                   ",\"overflow_entries\":", m.packed[0].overflow_entries,
                   ",\"unpacks_exactly\":", m.unpacks_exactly ? "true" : "false", ",\"reference_error\":", error, "}"));
   }
-  std::vector<const Buffer*> buffers;
-  for (const auto& b : layer.matrices()[2].plain) buffers.push_back(b.get());
-  const double bandwidth = lab.read_bandwidth(buffers);
+  const double bandwidth = lab.read_bandwidth();
   const double limit_us = layer_bits / 8 / bandwidth * 1e6;
   std::printf("# reads %.2f TB/s; the layer's bytes at that rate: %.1f us\n", bandwidth * 1e-12, limit_us);
   compile_everything(*jit, layer, o, architecture);
