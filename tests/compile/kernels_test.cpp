@@ -51,7 +51,7 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
       if (architecture != "sm_90a" && tokens > 32) continue;  // the others have no further kernels
       for (const AnyConfig& config : candidates(matrix, tokens, 132, architecture)) {
         add(source(config), expression(config));
-        add(source(config), expression(dense_variant(config)));
+        if (architecture == "sm_90a") add(source(config), expression(dense_variant(config)));
       }
     }
   }
@@ -70,7 +70,7 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
   for (const auto pairs : {cuda_ops::RotaryPairs::kHalves, cuda_ops::RotaryPairs::kNeighbours}) {
     add(ops + "rotary.cuh", expression(cuda_ops::RotaryConfig{pairs}));
   }
-  for (const int size : {64, 96, 128, 256}) {
+  for (const int size : {64, 128}) {
     for (const auto visible : {cuda_ops::Visible::kFull, cuda_ops::Visible::kWindow, cuda_ops::Visible::kChunk}) {
       add(ops + "attention.cuh", cuda_ops::expression("append", {size, size, visible}));
       add(ops + "attention.cuh", cuda_ops::expression("attend", {size, size, visible}));
