@@ -61,6 +61,22 @@ ProblemOp plausible(const std::string& op) {
   return out;
 }
 
+// Makes `next` take what `before` gives. A gate takes two results: a product before it becomes a stacked one.
+void follow(ProblemOp& before, ProblemOp& next) {
+  if (next.inputs.empty() || before.results.empty()) return;
+  if (next.op == Gated::kOp && before.op == Linear::kOp && before.results.size() == 1) {
+    before.weights.insert(before.weights.end(), {before.weights[0], std::nullopt});
+    before.results.push_back(before.results[0]);
+  }
+  next.inputs[0] = before.results[0];
+  next.chain_input = 0;
+  next.chain_results.assign(next.inputs.size(), -1);
+  next.chain_results[0] = 0;
+  if (next.op == Gated::kOp && before.results.size() > 1) next.chain_results[1] = 1;
+  if (next.op == Add::kOp || next.op == Gated::kOp) next.inputs[1] = next.inputs[0];
+  if (next.op != Linear::kOp) next.results[0] = next.inputs[0];
+}
+
 const std::vector<std::vector<float>>& constants() {
   static const std::vector<std::vector<float>> tables{std::vector<float>(kHeadDim / 2, 0.5f)};
   return tables;
@@ -91,16 +107,14 @@ void set_last_dim(Problem& problem, int64_t size) {
 std::vector<OddProblem> odd_problems(const std::vector<std::string>& chain, std::string_view device_kind) {
   Problem base;
   base.device_kind = device_kind;
-  base.features = {"amx_bf16", "amx_tile", "avx2", "avx512_bf16", "avx512bw", "avx512f", "f16c", "fma"};
+  // A CPU that has everything, in the CPU device's words.
+  base.features = {"amx_bf16",     "amx_int8",    "amx_tile", "avx",      "avx2",    "avx512_bf16", "avx512_fp16",
+                   "avx512_vbmi2", "avx512_vnni", "avx512bw", "avx512dq", "avx512f", "avx512vbmi",  "avx512vl",
+                   "avx_vnni",     "bmi2",        "f16c",     "fma",      "sse4_1",  "sse4_2",      "ssse3"};
   base.constants = constants();
   for (const std::string& op : chain) {
     ProblemOp next = plausible(op);
-    if (!base.ops.empty() && !next.inputs.empty()) {
-      next.inputs[0] = base.ops.back().results[0];
-      next.chain_input = 0;
-      if (op == Add::kOp || op == Gated::kOp) next.inputs[1] = next.inputs[0];
-      if (op != Linear::kOp) next.results[0] = next.inputs[0];
-    }
+    if (!base.ops.empty()) follow(base.ops.back(), next);
     base.ops.push_back(std::move(next));
   }
   std::vector<OddProblem> out;
