@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
+#include <cmath>
 
 #include "plugins/server_openai/json.hpp"
 
@@ -91,10 +93,23 @@ struct Handler {
     std::string value = take(text);
     return !has_nul(value, error) && put({std::move(value)}, error);
   }
-  bool on_number_part(View, Error&) { return true; }
-  bool on_int64(int64_t value, View, Error& error) { return put({value}, error); }
-  bool on_uint64(uint64_t value, View, Error& error) { return put({static_cast<double>(value)}, error); }
-  bool on_double(double value, View, Error& error) { return put({value}, error); }
+  bool on_number_part(View text, Error&) { return keep(text); }
+  bool on_int64(int64_t value, View, Error& error) {
+    part.clear();
+    return put({value}, error);
+  }
+  bool on_uint64(uint64_t value, View, Error& error) {
+    part.clear();
+    return put({static_cast<double>(value)}, error);
+  }
+  bool on_double(double value, View text, Error& error) {
+    // Boost.JSON's own reading may be a few units off in the last place; from_chars is exact.
+    const std::string digits = take(text);
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (!std::isfinite(value))
+      return refuse(invalid("the number ", quoted(digits), " of the body is beyond what a double holds"), error);
+    return put({value}, error);
+  }
   bool on_bool(bool value, Error& error) { return put({value}, error); }
   bool on_null(Error& error) { return put({}, error); }
   bool on_comment_part(View, Error&) { return true; }

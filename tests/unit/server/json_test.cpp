@@ -21,7 +21,8 @@ bool says(const std::string& message, const char* words) {
 
 TEST_CASE("JSON is read and written back") {
   for (const char* text : {"null", "true", "7", "-0.5", "\"a\\\"b\\\\c\\nd\"", "[]", "{}", "[1,[2,[]],{\"a\":null}]",
-                           "{\"b\":1,\"a\":\"\xC3\xA4\"}", "1e+30", "9223372036854775807"})
+                           "{\"b\":1,\"a\":\"\xC3\xA4\"}", "1e+30", "5.555555555555555e+51", "0.30000000000000004",
+                           "1.7976931348623157e+308", "5e-324", "9223372036854775807"})
     CHECK(again(text) == text);
   CHECK(again(" [1 , 2 ] \n") == "[1,2]");
   CHECK(again("\"\\u00e4\\ud83d\\ude00\"") == "\"\xC3\xA4\xF0\x9F\x98\x80\"");
@@ -34,6 +35,7 @@ TEST_CASE("what is no JSON is refused in a sentence") {
   CHECK(says(again("{} x"), "follows the JSON's end at byte 3"));
   CHECK(says(again("{'a': 1}"), "no valid JSON at byte 1"));
   CHECK(says(again("[1,]"), "no valid JSON"));
+  CHECK(says(again("[1e999]"), "'1e999' of the body is beyond"));
   CHECK(says(again("NaN"), "no valid JSON"));
   CHECK(says(again("{\"a\":1,\"a\":2}"), "'a' is given twice"));
 }
