@@ -27,7 +27,7 @@ class RowsLayout final : public Layout {
                 void* out) const override {
     TARE_RETURN_IF_ERROR(check_range(id(), weight, row_begin, row_end));
     const int64_t bytes = row_bytes(weight);
-    if (row_end != row_begin)
+    if (row_end != row_begin && bytes != 0)
       std::memcpy(static_cast<std::byte*>(out) + row_begin * bytes, plain,
                   static_cast<size_t>((row_end - row_begin) * bytes));
     return {};
@@ -36,7 +36,7 @@ class RowsLayout final : public Layout {
                 void* plain) const override {
     TARE_RETURN_IF_ERROR(check_range(id(), weight, row_begin, row_end));
     const int64_t bytes = row_bytes(weight);
-    if (row_end != row_begin)
+    if (row_end != row_begin && bytes != 0)
       std::memcpy(plain, static_cast<const std::byte*>(in) + row_begin * bytes,
                   static_cast<size_t>((row_end - row_begin) * bytes));
     return {};
