@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}
-tare=$PWD/$build/bin/tare
+tare=$(cd "$build" && pwd)/bin/tare
 cache=${TARE_CACHE:-$PWD/.cache}
 config=$cache/quickstart.toml
 log=$cache/quickstart.log
