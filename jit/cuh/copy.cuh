@@ -40,6 +40,15 @@ __device__ __forceinline__ void copy_tensor_3d(uint32_t shared, const TensorMap*
       : "memory");
 }
 
+__device__ __forceinline__ void copy_tensor_4d(uint32_t shared, const TensorMap* map, int x, int y, int z, int w,
+                                               uint32_t barrier, uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint "
+      "[%0], [%1, {%2,%3,%4,%5}], [%6], %7;" ::"r"(shared),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier), "l"(policy)
+      : "memory");
+}
+
 // The same tile lands at the same address in every block of the cluster named in `mask`, and counts at each one's
 // barrier.
 __device__ __forceinline__ void copy_tensor_3d_multicast(uint32_t shared, const TensorMap* map, int x, int y, int z,

@@ -135,6 +135,32 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
                                                         : 32,
                                .strips = 4 / std::min(matrix.leaves, 4),
                                .k_groups = std::min(matrix.leaves, 4)});
+  // Where a slot would take several bulk copies, one tensor copy may be better.
+  const std::vector<AnyConfig> runs = all;
+  for (AnyConfig c : runs) {
+    const bool several = std::visit(
+        [&](auto& config) {
+          using Config = std::decay_t<decltype(config)>;
+          const int32_t per_block = matrix.order.strips_per_block;
+          if constexpr (std::is_same_v<Config, StripConfig>) {
+            config.tensor_copies = true;
+            return per_block < config.strips || (config.k_groups > 1 && per_block > config.strips);
+          } else if constexpr (std::is_same_v<Config, ClusterConfig>) {
+            config.tensor_copies = true;
+            return per_block < 4 * config.row_groups || (config.k_groups > 1 && per_block > 4 * config.row_groups);
+          } else if constexpr (std::is_same_v<Config, StreamConfig>) {
+            config.tensor_copies = true;
+            return per_block < 4 * config.row_groups;
+          } else if constexpr (std::is_same_v<Config, WideConfig>) {
+            config.tensor_copies = true;
+            return per_block < kWideRows / kStripRows;
+          } else {
+            return false;
+          }
+        },
+        c);
+    if (several) all.push_back(c);
+  }
   for (const AnyConfig& c : all) {
     if (accepts(c, matrix, tokens, multiprocessors) && std::find(out.begin(), out.end(), c) == out.end())
       out.push_back(c);

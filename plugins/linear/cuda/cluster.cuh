@@ -19,6 +19,7 @@ namespace tare::linear_cuda {
 
 template <ClusterConfig config>
 __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_constant__ device::TensorMap activations,
+                                                              const __grid_constant__ RecordMaps maps,
                                                               const LinearArguments arguments) {
   using namespace device;
   static_assert(warpgroups(config) >= 1 && warpgroups(config) <= 4, "a block has 1 to 4 consumer warpgroups");
@@ -73,8 +74,9 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
       }
     };
     if (threadIdx.x == kThreads) {  // payloads: independent of the kernel before
-      const RunCopier<kPayload, kStrips, config.k_groups> copier{arguments.payload, arguments.columns / kChunkColumns,
-                                                                 arguments.strips_per_block, policy_evict_first()};
+      const RunCopier<kPayload, kStrips, config.k_groups, config.tensor_copies> copier{
+          arguments.payload, &maps.payload, arguments.columns / kChunkColumns, arguments.strips_per_block,
+          policy_evict_first()};
       RingPosition ring(1);
       walk(copier, total, [&](int, const RunSource& source, int chunk, int) {
         const uint32_t barrier = full + ring.slot * kBarrierBytes;
@@ -84,8 +86,9 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
         ring.advance<kStages>();
       });
     } else if (threadIdx.x == kThreads + 32) {  // headers, and activations once they are there
-      const RunCopier<kHeader, kStrips, config.k_groups> copier{arguments.headers, arguments.columns / kChunkColumns,
-                                                                arguments.strips_per_block, policy_evict_first()};
+      const RunCopier<kHeader, kStrips, config.k_groups, config.tensor_copies> copier{
+          arguments.headers, &maps.headers, arguments.columns / kChunkColumns, arguments.strips_per_block,
+          policy_evict_first()};
       auto issue_headers = [&](int slot_index, const RunSource& source, int chunk, int) {
         if constexpr (kHeader > 0) {
           copier.issue(source, chunk, ring_headers + slot_index * kSlot.header_stride,

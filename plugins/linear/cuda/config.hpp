@@ -48,8 +48,9 @@ struct StripConfig {
   int32_t tokens = 8;  // 8, 16, 32: the tile; more rows than that take another kernel
   int32_t strips = 2;  // per block
   int32_t k_groups = 4;
-  int32_t stages = 6;       // slots of the ring
-  bool sum_leaves = false;  // k_groups == 1 and more than one leaf
+  int32_t stages = 6;          // slots of the ring
+  bool sum_leaves = false;     // k_groups == 1 and more than one leaf
+  bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
   friend constexpr bool operator==(const StripConfig&, const StripConfig&) = default;
 };
 
@@ -76,7 +77,8 @@ struct ClusterConfig {
   int32_t k_groups = 2;
   int32_t cluster = 2;
   int32_t stages = 6;
-  bool overlap = true;  // decode the next record while the tensor cores work on this one
+  bool overlap = true;         // decode the next record while the tensor cores work on this one
+  bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
   friend constexpr bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
@@ -103,7 +105,8 @@ struct StreamConfig {
   int32_t tokens = 128;  // 48, 64, 96, 128, 192, 256
   int32_t row_groups = 2;
   int32_t stages = 6;
-  bool sum_leaves = true;  // blocks may hold several leaves of one tile (needs registers for a second set of sums)
+  bool sum_leaves = true;      // blocks may hold several leaves of one tile (needs registers for a second set of sums)
+  bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
   friend constexpr bool operator==(const StreamConfig&, const StreamConfig&) = default;
 };
 
@@ -134,7 +137,8 @@ struct WideConfig {
       2;             // staging of 64 tokens x 64 rows each, a warpgroup; lies over the totals in shared memory
   int32_t band = 8;  // row tiles that share activations in L2 before the next token tile
   bool cut = false;  // one leaf only: cut the last tiles evenly; pays where whole ones would leave clusters idle
-  bool split_leaves = false;      // sum_leaves only: deal out (tile, leaf) pairs, for tiles too few to fill the device
+  bool split_leaves = false;   // sum_leaves only: deal out (tile, leaf) pairs, for tiles too few to fill the device
+  bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
   friend constexpr bool operator==(const WideConfig&, const WideConfig&) = default;
 };
 

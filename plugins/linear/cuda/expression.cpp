@@ -23,24 +23,27 @@ std::string wrap(const char* kernel, const char* type, const Fields&... fields) 
 std::string expression(const StripConfig& c) {
   return wrap("strip", "StripConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
               ", .tokens = ", c.tokens, ", .strips = ", c.strips, ", .k_groups = ", c.k_groups,
-              ", .stages = ", c.stages, ", .sum_leaves = ", print(c.sum_leaves));
+              ", .stages = ", c.stages, ", .sum_leaves = ", print(c.sum_leaves),
+              ", .tensor_copies = ", print(c.tensor_copies));
 }
 std::string expression(const ClusterConfig& c) {
   return wrap("cluster", "ClusterConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
               ", .tokens = ", c.tokens, ", .row_groups = ", c.row_groups, ", .k_groups = ", c.k_groups,
-              ", .cluster = ", c.cluster, ", .stages = ", c.stages, ", .overlap = ", print(c.overlap));
+              ", .cluster = ", c.cluster, ", .stages = ", c.stages, ", .overlap = ", print(c.overlap),
+              ", .tensor_copies = ", print(c.tensor_copies));
 }
 std::string expression(const StreamConfig& c) {
   return wrap("stream", "StreamConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
               ", .tokens = ", c.tokens, ", .row_groups = ", c.row_groups, ", .stages = ", c.stages,
-              ", .sum_leaves = ", print(c.sum_leaves));
+              ", .sum_leaves = ", print(c.sum_leaves), ", .tensor_copies = ", print(c.tensor_copies));
 }
 std::string expression(const WideConfig& c) {
   return wrap("wide", "WideConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
               ", .tokens = ", c.tokens, ", .weight_stages = ", c.weight_stages,
               ", .activation_stages = ", c.activation_stages, ", .sum_leaves = ", print(c.sum_leaves),
               ", .register_groups = ", c.register_groups, ", .output_buffers = ", c.output_buffers,
-              ", .band = ", c.band, ", .cut = ", print(c.cut), ", .split_leaves = ", print(c.split_leaves));
+              ", .band = ", c.band, ", .cut = ", print(c.cut), ", .split_leaves = ", print(c.split_leaves),
+              ", .tensor_copies = ", print(c.tensor_copies));
 }
 std::string expression(const PortableConfig& c) {
   return wrap("portable", "PortableConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
@@ -55,20 +58,22 @@ std::string unpack_expression(const PackConfig& c) {
 
 std::string label(const StripConfig& c) {
   return text("strip ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups,
-              " s", c.stages, c.sum_leaves ? " sum" : "");
+              " s", c.stages, c.sum_leaves ? " sum" : "", c.tensor_copies ? " tensor" : "");
 }
 std::string label(const ClusterConfig& c) {
   return text("cluster ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " r", c.row_groups, " k",
-              c.k_groups, " c", c.cluster, " s", c.stages, c.overlap ? " overlap" : "");
+              c.k_groups, " c", c.cluster, " s", c.stages, c.overlap ? " overlap" : "",
+              c.tensor_copies ? " tensor" : "");
 }
 std::string label(const StreamConfig& c) {
   return text("stream ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " r", c.row_groups, " s", c.stages,
-              c.sum_leaves ? " sum" : "");
+              c.sum_leaves ? " sum" : "", c.tensor_copies ? " tensor" : "");
 }
 std::string label(const WideConfig& c) {
   return text("wide ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " w", c.weight_stages, " x",
               c.activation_stages, c.sum_leaves ? text(" sum g", c.register_groups) : std::string(), " o",
-              c.output_buffers, " b", c.band, c.cut ? " cut" : "", c.split_leaves ? " split" : "");
+              c.output_buffers, " b", c.band, c.cut ? " cut" : "", c.split_leaves ? " split" : "",
+              c.tensor_copies ? " tensor" : "");
 }
 std::string label(const PortableConfig& c) {
   return text("portable ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups);

@@ -36,6 +36,36 @@ Verdict common(WeightCode code, int32_t header_blocks, const MatrixShape& m, int
   return Verdict::yes();
 }
 
+// Strips of a tile and chunks of a slot, for the copies of records.
+struct SlotSpan {
+  int32_t strips, chunks;
+  bool tensor;
+};
+struct SpanOf {
+  SlotSpan operator()(const StripConfig& c) const { return {c.strips, c.k_groups, c.tensor_copies}; }
+  SlotSpan operator()(const ClusterConfig& c) const { return {4 * c.row_groups, c.k_groups, c.tensor_copies}; }
+  SlotSpan operator()(const StreamConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
+  SlotSpan operator()(const WideConfig& c) const { return {kWideRows / kStripRows, 1, c.tensor_copies}; }
+  SlotSpan operator()(const PortableConfig&) const { return {1, 1, false}; }
+};
+
+// Records as {8-byte words, strip of the block, chunk, block}; the box is one slot.
+jit::TensorMapRequest record_map(const void* address, int32_t record_bytes, const RecordOrder& order,
+                                 const SlotSpan& span) {
+  jit::TensorMapRequest r;
+  const auto bytes = static_cast<uint64_t>(record_bytes), strips = static_cast<uint64_t>(order.strips_per_block);
+  const auto chunks = static_cast<uint64_t>(order.chunks());
+  r.address = address, r.element = jit::TensorElement::bits64, r.dimensions = 4, r.swizzle_128 = false;
+  r.sizes[0] = bytes / 8, r.sizes[1] = strips, r.sizes[2] = chunks,
+  r.sizes[3] = static_cast<uint64_t>(order.strips()) / strips;
+  r.strides[1] = bytes, r.strides[2] = bytes * strips, r.strides[3] = bytes * strips * chunks;
+  r.box[0] = static_cast<uint32_t>(bytes / 8),
+  r.box[1] = static_cast<uint32_t>(std::min(order.strips_per_block, span.strips));
+  r.box[2] = static_cast<uint32_t>(span.chunks),
+  r.box[3] = static_cast<uint32_t>(std::max(1, span.strips / order.strips_per_block));
+  return r;
+}
+
 // Whole blocks in a tile, or whole tiles in a block: what slots with several chunks need.
 bool nests(int32_t strips, int32_t per_block) { return strips % per_block == 0 || per_block % strips == 0; }
 
@@ -198,6 +228,10 @@ AnyConfig dense_variant(const AnyConfig& config) {
 }
 
 Verdict accepts(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors) {
+  const SlotSpan span = std::visit(SpanOf{}, config);
+  if (span.tensor && matrix.order.strips_per_block > 0 && !nests(span.strips, matrix.order.strips_per_block)) {
+    return Verdict::no(span.strips, " strips do not fit blocks of ", matrix.order.strips_per_block);
+  }
   return std::visit(Accepts{matrix, tokens, multiprocessors}, config);
 }
 
@@ -238,6 +272,16 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
     request.box[0] = kChunkColumns, request.box[1] = box.tokens, request.box[2] = box.chunks;
     TARE_ASSIGN_OR_RETURN(out.activations_, tools.launcher.tensor_map(request));
   }
+  if (const SlotSpan span = std::visit(SpanOf{}, config); span.tensor) {
+    const MatrixShape& m = matrix.shape;
+    TARE_ASSIGN_OR_RETURN(out.records_[0], tools.launcher.tensor_map(
+                                               record_map(matrix.payload->data(), payload_bytes(m.code), order, span)));
+    if (matrix.headers) {
+      TARE_ASSIGN_OR_RETURN(
+          out.records_[1], tools.launcher.tensor_map(
+                               record_map(matrix.headers->data(), header_bytes(m.code, m.header_blocks), order, span)));
+    }
+  }
   if (box.maps > 1) {
     jit::TensorMapRequest request;
     request.address = output;
@@ -264,9 +308,9 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
 }
 
 Status Product::launch(Stream& stream) {
-  void* all[] = {&activations_, &output_, &arguments_};
-  void* one_map[] = {&activations_, &arguments_};
-  return launcher_->launch(stream, *kernel_, shape_, maps_ == 2 ? all : maps_ == 1 ? one_map : all + 2);
+  void* two_maps[] = {&activations_, &output_, &records_, &arguments_};
+  void* one_map[] = {&activations_, &records_, &arguments_};
+  return launcher_->launch(stream, *kernel_, shape_, maps_ == 2 ? two_maps : maps_ == 1 ? one_map : two_maps + 3);
 }
 
 }  // namespace tare::linear_cuda

@@ -1,6 +1,7 @@
 // A product ready to launch: which kernel, on which resident matrix, for how many tokens. The adapter between tensors
 // and raw pointers: everything is checked here, nothing in the kernels. A Product is launched by one thread at a time.
 #pragma once
+#include <array>
 #include <memory>
 #include <string>
 #include <variant>
@@ -85,6 +86,7 @@ class Product {
   std::shared_ptr<jit::CudaKernel> kernel_;
   jit::LaunchShape shape_;
   jit::TensorMapBytes activations_, output_;
+  std::array<jit::TensorMapBytes, 2> records_;  // payload, headers: RecordMaps in runs.cuh
   LinearArguments arguments_{};
   int32_t maps_ = 1;  // tensor maps that the kernel takes before its arguments: activations, output
 };

@@ -11,6 +11,13 @@ namespace tare::linear_cuda {
 struct RunSource {
   const uint8_t* first;  // the part's record of the first strip at chunk 0
   int place;             // of the first strip inside its block
+  int block;
+};
+
+// The records as tensors {8-byte words of a record, strip of the block, chunk, block}: one copy brings a tile's share
+// of some chunks.
+struct RecordMaps {
+  device::TensorMap payload, headers;
 };
 
 enum class Part { kPayload, kHeaders };
@@ -20,9 +27,12 @@ enum class Part { kPayload, kHeaders };
 // k_groups: neighbouring chunks a slot holds; record_bytes: of the part. In the slot records lie as [run][chunk][strip
 // of the run] when k_groups > 1 and runs are whole blocks, else as [chunk][strip]. k_groups > 1 needs strips_per_block
 // to divide `strips` or the other way round; k_groups == 1 takes any stretch of strips.
-template <int record_bytes, int strips, int k_groups>
+// tensor: one tensor copy takes the whole slot, whatever the runs; needs strips_per_block to divide `strips` or the
+// other way round.
+template <int record_bytes, int strips, int k_groups, bool tensor>
 struct RunCopier {
   const uint8_t* records;
+  const device::TensorMap* map;
   int64_t chunks;
   int strips_per_block;
   uint64_t policy;
@@ -30,11 +40,15 @@ struct RunCopier {
   __device__ __forceinline__ RunSource source(int first_strip) const {
     const int block = first_strip / strips_per_block;
     const int place = first_strip - block * strips_per_block;
-    return {records + (block * chunks * strips_per_block + place) * record_bytes, place};
+    return {records + (block * chunks * strips_per_block + place) * record_bytes, place, block};
   }
 
   // The copies of chunks [chunk, chunk + k_groups) into the slot at `to`.
   __device__ __forceinline__ void issue(const RunSource& s, int chunk, uint32_t to, uint32_t barrier) const {
+    if constexpr (tensor) {
+      device::copy_tensor_4d(to, map, 0, s.place, chunk, s.block, barrier, policy);
+      return;
+    }
     const int64_t chunk_bytes = int64_t{strips_per_block} * record_bytes, block_bytes = chunks * chunk_bytes;
     const uint8_t* from = s.first + chunk * chunk_bytes;
     if (k_groups > 1 &&

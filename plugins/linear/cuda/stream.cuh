@@ -21,6 +21,7 @@ inline constexpr int kStreamBand = 8;  // row tiles that share activations in L2
 
 template <StreamConfig config>
 __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_constant__ device::TensorMap activations,
+                                                             const __grid_constant__ RecordMaps maps,
                                                              const LinearArguments arguments) {
   using namespace device;
   static_assert(config.row_groups >= 1 && config.row_groups <= 4, "a block has 1 to 4 consumer warpgroups");
@@ -75,8 +76,8 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
     const uint64_t policy = token_tiles > 1 ? policy_evict_normal() : policy_evict_first();
     const int total = (end - begin) * steps;
     if (threadIdx.x == kThreads) {  // payloads: independent of the kernel before
-      const RunCopier<kPayload, kStrips, 1> copier{arguments.payload, arguments.columns / kChunkColumns,
-                                                   arguments.strips_per_block, policy};
+      const RunCopier<kPayload, kStrips, 1, config.tensor_copies> copier{
+          arguments.payload, &maps.payload, arguments.columns / kChunkColumns, arguments.strips_per_block, policy};
       RingPosition ring(1);
       walk(copier, total, [&](int, const RunSource& source, int chunk, int) {
         const uint32_t barrier = full + ring.slot * kBarrierBytes;
@@ -86,8 +87,8 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
         ring.advance<kStages>();
       });
     } else if (threadIdx.x == kThreads + 32) {  // headers, and activations once they are there
-      const RunCopier<kHeader, kStrips, 1> copier{arguments.headers, arguments.columns / kChunkColumns,
-                                                  arguments.strips_per_block, policy};
+      const RunCopier<kHeader, kStrips, 1, config.tensor_copies> copier{
+          arguments.headers, &maps.headers, arguments.columns / kChunkColumns, arguments.strips_per_block, policy};
       auto issue_headers = [&](int slot_index, const RunSource& source, int chunk, int) {
         if constexpr (kHeader > 0) {
           copier.issue(source, chunk, ring_headers + slot_index * kSlot.header_stride,

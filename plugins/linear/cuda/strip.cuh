@@ -36,6 +36,7 @@ struct StripSchedule {
 
 template <StripConfig config>
 __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constant__ device::TensorMap activations,
+                                                            const __grid_constant__ RecordMaps maps,
                                                             const LinearArguments arguments) {
   using namespace device;
   static_assert(config.tokens == 8 || config.tokens == 16 || config.tokens == 32,
@@ -89,8 +90,9 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
   };
   if (warp == kWarps) {  // payloads: independent of the kernel before, so the ring fills while that still runs
     if (lane != 0) return;
-    const RunCopier<kPayload, config.strips, config.k_groups> copier{
-        arguments.payload, arguments.columns / kChunkColumns, arguments.strips_per_block, policy_evict_first()};
+    const RunCopier<kPayload, config.strips, config.k_groups, config.tensor_copies> copier{
+        arguments.payload, &maps.payload, arguments.columns / kChunkColumns, arguments.strips_per_block,
+        policy_evict_first()};
     RingPosition ring(1);
     walk(copier, total, [&](int, const RunSource& source, int chunk) {
       const uint32_t barrier = full + ring.slot * kBarrierBytes;
@@ -103,8 +105,9 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
   }
   if (warp > kWarps) {  // headers, and activations once the kernel before has written them
     if (lane != 0) return;
-    const RunCopier<kHeader, config.strips, config.k_groups> copier{
-        arguments.headers, arguments.columns / kChunkColumns, arguments.strips_per_block, policy_evict_first()};
+    const RunCopier<kHeader, config.strips, config.k_groups, config.tensor_copies> copier{
+        arguments.headers, &maps.headers, arguments.columns / kChunkColumns, arguments.strips_per_block,
+        policy_evict_first()};
     auto issue_headers = [&](int slot_index, const RunSource& source, int chunk) {
       if constexpr (kHeader > 0) {
         copier.issue(source, chunk, ring_headers + slot_index * kSlot.header_stride, full + slot_index * kBarrierBytes);

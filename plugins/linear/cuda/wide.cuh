@@ -79,6 +79,7 @@ struct WideSchedule {
 template <WideConfig config>
 __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant__ device::TensorMap activations,
                                                            const __grid_constant__ device::TensorMap output,
+                                                           const __grid_constant__ RecordMaps maps,
                                                            const LinearArguments arguments) {
   using namespace device;
   static_assert(config.tokens == 128 || config.tokens == 192 || config.tokens == 256,
@@ -158,7 +159,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     const uint64_t policy = token_tiles > 1 ? policy_evict_normal() : policy_evict_first();
     RingPosition ring(1);
     if (threadIdx.x == 256) {  // payloads
-      const RunCopier<kPayload, kStrips, 1> copier{arguments.payload, chunks, arguments.strips_per_block, policy};
+      const RunCopier<kPayload, kStrips, 1, config.tensor_copies> copier{arguments.payload, &maps.payload, chunks,
+                                                                         arguments.strips_per_block, policy};
       RunSource source{};
       walk([&](int strip, int) { source = copier.source(strip); },
            [&](int chunk) {
@@ -169,7 +171,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
              ring.advance<kWeightStages>();
            });
     } else if (threadIdx.x == 288 && kHeader > 0) {  // headers
-      const RunCopier<kHeader, kStrips, 1> copier{arguments.headers, chunks, arguments.strips_per_block, policy};
+      const RunCopier<kHeader, kStrips, 1, config.tensor_copies> copier{arguments.headers, &maps.headers, chunks,
+                                                                        arguments.strips_per_block, policy};
       RunSource source{};
       walk([&](int strip, int) { source = copier.source(strip); },
            [&](int chunk) {
