@@ -19,6 +19,10 @@ using namespace tare::linear_cuda;
 
 namespace {
 
+// The producers of four consumer groups have 32 registers and spill a few addresses, once a tile; a multiplying loop
+// that spills loses far more than this.
+constexpr int kMostSpilled = 64;
+
 std::unique_ptr<jit::Jit> make() {
   jit::JitOptions options;
   options.nvrtc_folders = jit::nvrtc_folders(TARE_NVRTC_FOLDER);
@@ -103,7 +107,8 @@ TEST_CASE("every configuration compiles for every architecture that runs it") {
       REQUIRE_MESSAGE(made[i].ok(), made[i].status().message());
       const jit::KernelResources& r = (*made[i])->resources;
       CHECK_MESSAGE(!r.serialized_wgmma, wanted[i].expression);
-      CHECK_MESSAGE(r.spill_store_bytes <= 32, wanted[i].expression, ": ", r.spill_store_bytes, " bytes spilled");
+      CHECK_MESSAGE(r.spill_store_bytes <= kMostSpilled, wanted[i].expression, ": ", r.spill_store_bytes,
+                    " bytes spilled");
       CHECK(r.registers <= 255);
       ++kernels;
     }
