@@ -54,7 +54,8 @@ struct ProblemOp {
   // For ops after the first of a chain: which of its inputs is the chain's own value so far (the others come from
   // outside).
   int32_t chain_input = -1;
-  // The same input by input: the result of the op before that it is, or -1 for one from outside. Empty for the first op.
+  // The same input by input: the result of the op before that it is, or -1 for one from outside. Empty for the first
+  // op.
   std::vector<int32_t> chain_results = {};
 };
 // One node, or a chain of neighbours that a kernel would take together, for one device and batch bucket.
@@ -123,6 +124,27 @@ class KernelCandidate {
                                                      const KernelConfig& config) const = 0;
 };
 
+// Codes that look at the numbers before they lay them out (which exponents are common, how many escapes a matrix has)
+// do so in two passes: a LayoutSurvey sees every row, then a LayoutPlan knows the bytes exactly and encodes.
+class LayoutPlan {
+ public:
+  virtual ~LayoutPlan() = default;
+  virtual int64_t bytes() const noexcept = 0;  // exact, padding included; at most Layout::bytes()
+  // What was chosen, for people: "w12, 12.02 bits a weight", "dense, since 31.2 % of the weights are escapes".
+  virtual std::string note() const = 0;
+  virtual bool pays() const noexcept { return true; }  // false: the code fell back by itself to plain numbers
+  // As Layout::encode(). [any thread] for ranges that do not overlap.
+  virtual Status encode(int64_t row_begin, int64_t row_end, const void* plain, void* out) const = 0;
+};
+class LayoutSurvey {
+ public:
+  virtual ~LayoutSurvey() = default;
+  // Every row once, in ranges as encode() takes them, in any order. [any thread]
+  virtual Status look(int64_t row_begin, int64_t row_end, const void* plain) noexcept = 0;
+  // After the last look().
+  virtual Result<std::unique_ptr<LayoutPlan>> finish() = 0;
+};
+
 // How a weight lies in device memory: a code (which bytes) and an order (where they lie): id "code/order", for example
 // "dense/rows", "dense/cpu-tiles", "w12/cpu-tiles". The numbers survive exactly: decode(encode(x)) == x, bit for bit.
 class Layout {
@@ -141,6 +163,13 @@ class Layout {
   virtual Status decode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* in,
                         void* plain) const = 0;
   virtual int64_t row_granule() const noexcept { return 1; }
+  // Bytes of a weight with numbers as trained models have them: for plans that are made before a number is read.
+  virtual int64_t expected_bytes(const WeightInfo& weight) const noexcept { return bytes(weight); }
+  // Null: one pass is enough. Otherwise the plan's encode() is what one wants; the one above still works, at the size
+  // of bytes().
+  virtual Result<std::unique_ptr<LayoutSurvey>> survey(const WeightInfo&) const {
+    return std::unique_ptr<LayoutSurvey>();
+  }
 };
 
 }  // namespace tare

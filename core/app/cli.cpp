@@ -36,6 +36,7 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("MODEL,--model,-m", model, "Hugging Face folder or GGUF file")->required();
   command.add_option("--device", device, "cpu, cuda:0, ...");
   command.add_option("--memory", memory, "Budget: 60GiB, 512MiB, 90%");
+  command.add_option("--layout", layout, "Code of the linear layers' weights: dense, w12, w11, or a layout's id");
   command.add_option("--threads,-t", threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
   command.add_option("--context,-c", context, "Most tokens of prompt and output; 0: the model's")
       ->check(CLI::NonNegativeNumber);
@@ -65,6 +66,7 @@ Result<RunningModel> load_for(const Host& host, const ModelOptions& o) {
                             .memory_bytes = memory,
                             .deterministic = !o.free_order,
                             .references_only = o.references,
+                            .layout = o.layout,
                             .show_progress = true};
   TARE_ASSIGN_OR_RETURN(PlannedModel planned,
                         plan_model(host, std::move(description), info, info.memory_bytes / 10 * 9, options));

@@ -40,7 +40,7 @@ int fail(std::string_view sentence);
 
 // What generate, bench and tokenize take alike.
 struct ModelOptions {
-  std::string model, device = "cpu", memory;
+  std::string model, device = "cpu", memory, layout;
   int32_t threads = 0, context = 0, chunk = 512, sequences = 64;
   bool references = false, free_order = false;
   void add_to(CLI::App& command);

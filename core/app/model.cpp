@@ -53,6 +53,35 @@ int64_t tokens_that_fit(std::span<const StateGroup> groups, int64_t bytes, int64
   return low;
 }
 
+// The layout for each weight that linear layers multiply by; "" leaves one open.
+Result<std::vector<std::string>> layouts_asked_for(const Program& program, const Registry& registry,
+                                                   const DeviceInfo& device, const std::string& asked) {
+  std::vector<std::string> out;
+  if (asked.empty()) return out;
+  std::vector<const Layout*> fitting;
+  std::string known;
+  for (const Layout* layout : registry.layouts()) {
+    if (!layout->device_kind().empty() && layout->device_kind() != device.kind) continue;
+    const std::string_view id = layout->id(), code = id.substr(0, id.find('/'));
+    if (id == asked || code == asked) fitting.push_back(layout);
+    known += text(known.empty() ? "" : ", ", id);
+  }
+  if (fitting.empty())
+    return invalid("layout '", asked, "' is none of those that ", device.kind, " devices read: ", known);
+  out.resize(program.weights.size());
+  if (asked == "dense") return out;  // kernels choose the order
+  for (const Node& node : program.nodes) {
+    if (node.op != Linear::kOp) continue;
+    for (size_t position = 0; position < node.weights.size(); position += 2) {
+      const int32_t w = node.weights[position];
+      if (w < 0) continue;
+      for (const Layout* layout : fitting)
+        if (layout->supports(weight_info(program, w))) out[static_cast<size_t>(w)] = layout->id();
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<ModelDescription> describe_model(const Host& host, const std::string& path, const DescribeOptions& options) {
@@ -81,6 +110,8 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   out.executor.context = description.context;
   out.executor.max_step_tokens = options.max_step_tokens;
   out.executor.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
+  TARE_ASSIGN_OR_RETURN(const std::vector<std::string> asked,
+                        layouts_asked_for(*description.program, host.registry(), device, options.layout));
   const PlanContext context{.program = *description.program,
                             .entry = 0,
                             .registry = host.registry(),
@@ -89,7 +120,7 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
                             .deterministic = options.deterministic,
                             .references_only = options.references_only,
                             .tuning = nullptr,
-                            .chosen_layouts = {}};
+                            .chosen_layouts = asked};
   const std::vector<Bucket> buckets = buckets_for(out.executor);
   TARE_ASSIGN_OR_RETURN(out.settlement, settle(context, buckets));
   for (const Bucket& bucket : buckets) {
@@ -144,6 +175,11 @@ Result<LoadedModel> load_model(const Host& host, PlannedModel planned, Device& d
                                        source, out.name + "/weights", advance);
   if (!weights.ok()) return std::move(weights).status().in(out.checkpoint.path);
   out.checkpoint.weights.reset();
+  out.memory.weights = (*weights)->bytes();
+  for (int32_t w : (*weights)->fell_back())
+    out.layout_notes.push_back(
+        text(planned.description.program->weights[static_cast<size_t>(w)].name, ": ", (*weights)->note(w)));
+  for (const std::string& note : out.layout_notes) host.log().info(note);
   TARE_ASSIGN_OR_RETURN(auto state, PagedState::allocate(*planned.description.program,
                                                          state_groups(*planned.description.program, kPageTokens),
                                                          planned.pages, device, out.name + "/state"));

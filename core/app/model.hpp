@@ -35,6 +35,8 @@ struct LoadOptions {
   int64_t memory_bytes = 0;  // most that weights, workspace and state may take; 0: what the device has left
   bool deterministic = true;
   bool references_only = false;
+  // Code of the weights of linear layers: "dense", "w12", "w11" or a layout's full id; empty: what kernels like best.
+  std::string layout = {};
   bool show_progress = false;  // a bar on standard error while weights are read
 };
 // The bytes a model takes, by line, known before anything is allocated.
@@ -61,8 +63,9 @@ struct LoadedModel {
   Checkpoint checkpoint;  // its weights are closed again
   MemoryPlan memory;
   ExecutorOptions limits;
-  std::unique_ptr<TextModel> text;  // null: the checkpoint has no tokenizer
-  std::string text_problem;         // why `text` is null
+  std::unique_ptr<TextModel> text;        // null: the checkpoint has no tokenizer
+  std::string text_problem;               // why `text` is null
+  std::vector<std::string> layout_notes;  // weights on which the code asked for does not pay, and why
   std::unique_ptr<PlanExecutor> executor;
   double seconds = 0;
 };

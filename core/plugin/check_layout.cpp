@@ -47,18 +47,45 @@ struct Guarded {
   }
 };
 
-// Encodes in pieces of `step` rows and decodes in pieces of `decode_step`; the first thing that goes wrong, or "".
+// Calls use(begin, end) for pieces of `step` rows; the first failure.
+template <class Use>
+Status in_pieces(int64_t rows, int64_t step, const Use& use) {
+  for (int64_t begin = 0; begin < rows; begin += step) TARE_RETURN_IF_ERROR(use(begin, std::min(rows, begin + step)));
+  return {};
+}
+
+// Encodes in pieces of `step` rows, in two passes where the layout has them and `surveyed` is set, and decodes in
+// pieces of `decode_step`; the first thing that goes wrong, or "".
 std::string round_trip(const Layout& layout, const WeightInfo& weight, Content content, int64_t step,
-                       int64_t decode_step) {
+                       int64_t decode_step, bool surveyed) {
   const int64_t row_bytes = weight.inputs() * size_of(weight.dtype), rows = weight.outputs();
   const std::vector<std::byte> plain = make_plain(content, weight.dtype, static_cast<size_t>(rows * row_bytes));
-  Guarded laid_out(static_cast<size_t>(layout.bytes(weight))), back(plain.size());
-  for (int64_t begin = 0; begin < rows; begin += step) {
-    const Status status = layout.encode(weight, begin, std::min(rows, begin + step), plain.data() + begin * row_bytes,
-                                        laid_out.bytes.data());
-    if (!status.ok()) return text("encode() failed: ", status.message());
+  int64_t bytes = layout.bytes(weight);
+  std::unique_ptr<LayoutPlan> plan;
+  if (surveyed) {
+    auto survey = layout.survey(weight);
+    if (!survey.ok()) return text("survey() failed: ", survey.status().message());
+    if (*survey == nullptr) return "";
+    const Status status = in_pieces(rows, step, [&](int64_t begin, int64_t end) {
+      return (*survey)->look(begin, end, plain.data() + begin * row_bytes);
+    });
+    if (!status.ok()) return text("look() failed: ", status.message());
+    auto finished = (*survey)->finish();
+    if (!finished.ok()) return text("finish() failed: ", finished.status().message());
+    plan = std::move(*finished);
+    if (plan == nullptr) return "finish() gave no plan";
+    if (plan->bytes() <= 0 || plan->bytes() > bytes)
+      return text("the plan's bytes() is ", plan->bytes(), ", expected 1 to the layout's ", bytes);
+    bytes = plan->bytes();
   }
-  if (!laid_out.intact()) return text("encode() wrote behind the ", layout.bytes(weight), " bytes that bytes() gave");
+  Guarded laid_out(static_cast<size_t>(bytes)), back(plain.size());
+  const Status encoded = in_pieces(rows, step, [&](int64_t begin, int64_t end) {
+    const std::byte* const from = plain.data() + begin * row_bytes;
+    return plan != nullptr ? plan->encode(begin, end, from, laid_out.bytes.data())
+                           : layout.encode(weight, begin, end, from, laid_out.bytes.data());
+  });
+  if (!encoded.ok()) return text("encode() failed: ", encoded.message());
+  if (!laid_out.intact()) return text("encode() wrote behind the ", bytes, " bytes that bytes() gave");
   for (int64_t begin = 0; begin < rows; begin += decode_step) {
     const Status status = layout.decode(weight, begin, std::min(rows, begin + decode_step), laid_out.bytes.data(),
                                         back.bytes.data() + begin * row_bytes);
@@ -92,8 +119,10 @@ void check_layout(const Layout& layout, CheckSink& sink) {
           const std::string how = text(which, ", ", kContentNames[static_cast<size_t>(content)], ", ", step,
                                        " rows at once, ", decode_step, " back");
           sink.begin(text(what, ": encode() and decode() of ", how));
-          if (const std::string wrong = round_trip(layout, weight, content, step, decode_step); !wrong.empty())
-            return sink.failed(what, text(how, ": ", wrong));
+          for (const bool surveyed : {false, true})
+            if (const std::string wrong = round_trip(layout, weight, content, step, decode_step, surveyed);
+                !wrong.empty())
+              return sink.failed(what, text(how, surveyed ? ", surveyed" : "", ": ", wrong));
           ++trips;
         }
     }

@@ -12,10 +12,11 @@ constexpr int64_t kChunkBytes = 1 << 20;  // plain bytes that one worker holds
 
 int64_t aligned(int64_t n) noexcept { return (n + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Reads and encodes one weight, chunks of rows over the workers.
-Status encode(const WeightDecl& decl, const WeightInfo& info, const Layout& layout, const PlainWeights& source,
-              CpuParallel* parallel, void* out, const std::function<void(int64_t)>& advance) {
-  const int64_t row_bytes = info.inputs() * size_of(info.dtype), granule = layout.row_granule();
+// Reads one weight, chunks of rows over the workers, and hands each to use(row_begin, row_end, plain).
+template <class Use>
+Status for_rows(const WeightDecl& decl, const WeightInfo& info, int64_t granule, const PlainWeights& source,
+                CpuParallel* parallel, const std::function<void(int64_t)>& advance, const Use& use) {
+  const int64_t row_bytes = info.inputs() * size_of(info.dtype);
   const int64_t rows = info.outputs(), step = std::max<int64_t>(1, kChunkBytes / row_bytes / granule) * granule;
   const int64_t chunks = (rows + step - 1) / step;
   std::mutex mutex;
@@ -25,7 +26,7 @@ Status encode(const WeightDecl& decl, const WeightInfo& info, const Layout& layo
     for (int64_t c = begin; c < end; ++c) {
       const int64_t row_begin = c * step, row_end = std::min(rows, row_begin + step);
       Status status = source.read(decl, info, row_begin, row_end, plain.data());
-      if (status.ok()) status = layout.encode(info, row_begin, row_end, plain.data(), out);
+      if (status.ok()) status = use(row_begin, row_end, plain.data());
       const std::lock_guard lock(mutex);
       if (!status.ok() && first_failure.ok()) first_failure = std::move(status);
       if (advance) advance((row_end - row_begin) * row_bytes);
@@ -38,13 +39,24 @@ Status encode(const WeightDecl& decl, const WeightInfo& info, const Layout& layo
   return first_failure;
 }
 
+// The first pass of a layout that wants two; null for the others.
+Result<std::unique_ptr<LayoutPlan>> survey(const WeightDecl& decl, const WeightInfo& info, const Layout& layout,
+                                           const PlainWeights& source, CpuParallel* parallel) {
+  TARE_ASSIGN_OR_RETURN(const std::unique_ptr<LayoutSurvey> survey, layout.survey(info));
+  if (survey == nullptr) return std::unique_ptr<LayoutPlan>();
+  TARE_RETURN_IF_ERROR(
+      for_rows(decl, info, layout.row_granule(), source, parallel, {},
+               [&](int64_t begin, int64_t end, const void* plain) { return survey->look(begin, end, plain); }));
+  return survey->finish();
+}
+
 }  // namespace
 
 int64_t resident_bytes(const Program& program, const Settlement& settlement, const Registry& registry) {
   int64_t total = 0;
   for (size_t w = 0; w < program.weights.size(); ++w)
     if (const Layout* layout = registry.layout(settlement.layouts[w]))
-      total += aligned(layout->bytes(weight_info(program, static_cast<int32_t>(w))));
+      total += aligned(layout->expected_bytes(weight_info(program, static_cast<int32_t>(w))));
   return total;
 }
 
@@ -53,8 +65,10 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
                                                                const PlainWeights& source, std::string_view label,
                                                                const std::function<void(int64_t)>& advance) {
   auto out = std::unique_ptr<ResidentWeights>(new ResidentWeights);
+  auto* parallel = static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
   std::vector<const Layout*> layouts;
-  std::vector<int64_t> offsets;
+  std::vector<int64_t> offsets, sizes;
+  std::vector<std::unique_ptr<LayoutPlan>> plans;
   int64_t total = 0;
   for (size_t w = 0; w < program.weights.size(); ++w) {
     TARE_RETURN_IF_ERROR(source.check(program.weights[w]));
@@ -66,23 +80,32 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
     if (Verdict v = layout->supports(out->infos_.back()); !v)
       return failure(Code::unsupported, "weight ", program.weights[w].name, ": layout ", layout->id(), ": ", v.reason);
     layouts.push_back(layout);
+  }
+  for (size_t w = 0; w < layouts.size(); ++w) {
+    const WeightInfo& info = out->infos_[w];
+    TARE_ASSIGN_OR_RETURN(auto plan, survey(program.weights[w], info, *layouts[w], source, parallel));
+    sizes.push_back(plan != nullptr ? plan->bytes() : layouts[w]->bytes(info));
+    out->notes_.push_back(plan != nullptr ? plan->note() : std::string());
+    if (plan != nullptr && !plan->pays()) out->fell_back_.push_back(static_cast<int32_t>(w));
+    plans.push_back(std::move(plan));
     offsets.push_back(total);
-    total += aligned(layout->bytes(out->infos_.back()));
+    total += aligned(sizes.back());
   }
   TARE_ASSIGN_OR_RETURN(out->buffer_,
                         device.allocate(static_cast<size_t>(std::max<int64_t>(total, 1)), Purpose::weights, label));
   if (!device.host_addressable())
     return failure(Code::unsupported, device.info().id, ": loading through staging memory is not written yet");
-  auto* parallel = static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
   auto* base = static_cast<std::byte*>(out->buffer_->data());
   for (size_t w = 0; w < program.weights.size(); ++w) {
-    TARE_RETURN_IF_ERROR(
-        encode(program.weights[w], out->infos_[w], *layouts[w], source, parallel, base + offsets[w], advance));
-    out->views_.push_back({.data = base + offsets[w],
-                           .bytes = layouts[w]->bytes(out->infos_[w]),
-                           .layout = layouts[w]->id(),
-                           .info = &out->infos_[w],
-                           .decoder = layouts[w]});
+    const WeightInfo& info = out->infos_[w];
+    std::byte* const to = base + offsets[w];
+    TARE_RETURN_IF_ERROR(for_rows(program.weights[w], info, layouts[w]->row_granule(), source, parallel, advance,
+                                  [&](int64_t begin, int64_t end, const void* plain) {
+                                    return plans[w] != nullptr ? plans[w]->encode(begin, end, plain, to)
+                                                               : layouts[w]->encode(info, begin, end, plain, to);
+                                  }));
+    out->views_.push_back(
+        {.data = to, .bytes = sizes[w], .layout = layouts[w]->id(), .info = &out->infos_[w], .decoder = layouts[w]});
   }
   return out;
 }

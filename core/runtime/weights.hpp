@@ -19,7 +19,8 @@ class PlainWeights {
                       void* out) const = 0;
 };
 
-// Bytes of all weights in their layouts, alignment included.
+// Bytes of all weights in their layouts, alignment included; of codes that look at the numbers first, what numbers as
+// trained models have them will take.
 int64_t resident_bytes(const Program& program, const Settlement& settlement, const Registry& registry);
 
 class ResidentWeights {
@@ -32,10 +33,16 @@ class ResidentWeights {
                                                        const std::function<void(int64_t)>& advance);
   const WeightView& view(int32_t weight) const noexcept { return views_[static_cast<size_t>(weight)]; }
   int64_t bytes() const noexcept { return static_cast<int64_t>(buffer_->bytes()); }
+  // What a weight's code chose when it had seen the numbers; "" for codes that choose nothing.
+  const std::string& note(int32_t weight) const noexcept { return notes_[static_cast<size_t>(weight)]; }
+  // Weights on which their code does not pay, so that it fell back to plain numbers.
+  std::span<const int32_t> fell_back() const noexcept { return fell_back_; }
 
  private:
   std::vector<WeightInfo> infos_;
   std::vector<WeightView> views_;
+  std::vector<std::string> notes_;  // by weight
+  std::vector<int32_t> fell_back_;
   std::unique_ptr<Buffer> buffer_;
 };
 

@@ -3,7 +3,10 @@
 // each launch is timed by itself. Printed are the median and the best: on a busy machine the best is the one that
 // nobody interrupted.
 //   bench_linear_cpu [--rounds 7] [--threads 1,2] [--rows 1,4,16,32,128,512] [--kernels SUBSTRING] [--quick] [--space]
-//   [--cpu-time]
+//   [--cpu-time] [--layouts dense,w12,w11]
+// GB/s are of the BF16 numbers, whatever bytes a layout stores them in; of codes, the rate beside the dense kernel's of
+// the same instruction set is printed too: the median of the ratios of neighbouring launches, each at its own best
+// prefetch distance with --space.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -13,8 +16,13 @@
 #include <random>
 #include <string>
 
+#include <cmath>
+#include <map>
+
 #include "core/api/ops.hpp"
 #include "plugins/device_cpu/cpu_device.hpp"
+#include "plugins/linear/coded_backend.hpp"
+#include "plugins/linear/coded_layout.hpp"
 #include "plugins/linear/cpu_candidate.hpp"
 #include "plugins/linear/cpu_layouts.hpp"
 
@@ -38,28 +46,38 @@ struct Options {
   int rounds = 7;
   std::vector<int64_t> rows{1, 4, 16, 32, 128, 512};
   std::vector<int32_t> threads{1, 2};
-  std::string kernels;
+  std::string kernels, layouts = "dense,w12,w11";
   bool quick = false, space = false, cpu_time = false;
 };
 
 // Copies of one matrix, enough that no cache holds them: each launch reads the next.
 class Weights {
  public:
-  Weights(Device& device, WeightInfo info, int64_t total_bytes) : info_(std::move(info)) {
-    const auto layout = make_cpu_tiles_layout();
-    const int64_t bytes = layout->bytes(info_);
-    const int64_t copies = std::max<int64_t>(1, total_bytes / bytes);
-    auto buffer = device.allocate(static_cast<size_t>(bytes * copies), Purpose::weights, "bench");
+  Weights(Device& device, WeightInfo info, const Layout& layout, int64_t total_bytes) : info_(std::move(info)) {
+    const std::vector<uint16_t> plain = trained_like();
+    auto survey = layout.survey(info_);
+    std::unique_ptr<LayoutPlan> plan;
+    if (survey.ok() && *survey != nullptr) {
+      (void)(*survey)->look(0, info_.outputs(), plain.data());
+      plan = std::move((*survey)->finish()).value();
+    }
+    const int64_t bytes = plan != nullptr ? plan->bytes() : layout.bytes(info_), step = round_up(bytes, 4096);
+    const int64_t copies = std::max<int64_t>(1, total_bytes / step);
+    auto buffer = device.allocate(static_cast<size_t>(step * copies), Purpose::weights, "bench");
     if (!buffer.ok()) std::fprintf(stderr, "%s\n", buffer.status().message().c_str()), std::exit(1);
     buffer_ = std::move(buffer).value();
-    uint64_t state = 88172645463325252ull;
-    auto* out = static_cast<uint16_t*>(buffer_->data());
-    for (int64_t i = 0; i < bytes * copies / 2; ++i) {
-      state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-      out[i] = static_cast<uint16_t>((state & 0x81ff) | 0x3c00);  // about 0.01, both signs
+    auto* const out = static_cast<std::byte*>(buffer_->data());
+    const double start = seconds();
+    const Status status = plan != nullptr ? plan->encode(0, info_.outputs(), plain.data(), out)
+                                          : layout.encode(info_, 0, info_.outputs(), plain.data(), out);
+    if (!status.ok()) std::fprintf(stderr, "%s\n", status.message().c_str()), std::exit(1);
+    std::printf("  %s: %s, encoded at %.2f GB/s of BF16\n", std::string(layout.id()).c_str(),
+                plan != nullptr ? plan->note().c_str() : "16 bits a weight",
+                2e-9 * static_cast<double>(plain.size()) / (seconds() - start));
+    for (int64_t c = 0; c < copies; ++c) {
+      if (c > 0) std::memcpy(out + c * step, out, static_cast<size_t>(bytes));
+      views_.push_back({out + c * step, bytes, layout.id(), &info_, nullptr});
     }
-    for (int64_t c = 0; c < copies; ++c)
-      views_.push_back({static_cast<const std::byte*>(buffer_->data()) + c * bytes, bytes, kCpuTiles, &info_, nullptr});
   }
   const WeightView& next() { return views_[at_++ % views_.size()]; }
   const void* data() const { return buffer_->data(); }
@@ -67,6 +85,23 @@ class Weights {
   const WeightInfo& info() const { return info_; }
 
  private:
+  // Gaussian rows of log-normal scale: 2.66 bits of exponent entropy.
+  std::vector<uint16_t> trained_like() const {
+    std::mt19937_64 random(7);
+    std::normal_distribution<float> normal(0, 1);
+    std::vector<float> some(1 << 16);
+    for (float& v : some) v = normal(random);
+    std::vector<uint16_t> out(static_cast<size_t>(info_.outputs() * info_.inputs()));
+    float scale = 0.02f;
+    uint64_t state = 88172645463325252ull;
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (i % static_cast<size_t>(info_.inputs()) == 0) scale = 0.02f * std::exp(0.33f * normal(random));
+      state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+      out[i] = to_bf16(scale * some[state >> 20 & 65535] * (1 + static_cast<float>(state >> 40 & 1023) * 1e-4f)).bits;
+    }
+    return out;
+  }
+
   WeightInfo info_;
   std::unique_ptr<Buffer> buffer_;
   std::vector<WeightView> views_;
@@ -90,10 +125,12 @@ struct Runner {
   std::unique_ptr<Instance> instance;
   std::vector<std::byte> scratch;
   std::vector<double> times;
+  Weights* weights = nullptr;
+  std::string code, instruction_set;
 };
 
 void add_runners(std::vector<Runner>& out, Device& device, const KernelCandidate& candidate, const Problem& problem,
-                 const Options& options) {
+                 const Options& options, Weights& weights, std::string_view code, std::string_view instruction_set) {
   if (const Verdict v = candidate.supports(problem); !v) {
     std::printf("  %s: skipped, %s\n", std::string(candidate.id()).c_str(), v.reason.c_str());
     return;
@@ -105,7 +142,10 @@ void add_runners(std::vector<Runner>& out, Device& device, const KernelCandidate
     out.push_back({text(candidate.id(), " ", to_string(config)),
                    std::move(instance).value(),
                    std::vector<std::byte>(static_cast<size_t>(candidate.scratch_bytes(problem, config))),
-                   {}});
+                   {},
+                   &weights,
+                   std::string(code),
+                   std::string(instruction_set)});
   }
 }
 
@@ -132,13 +172,44 @@ double read_seconds(Device& device, const Weights& weights, int64_t turn) {
   return taken;
 }
 
-void run_shape(Device& device, Weights& weights, int64_t rows, const Options& options) {
+using WeightsByCode = std::map<std::string, std::unique_ptr<Weights>>;
+
+// Each code's best config beside the dense kernel's best of the same instruction set.
+void print_ratios(const std::vector<Runner>& runners, int64_t rows) {
+  std::map<std::pair<std::string, std::string>, const Runner*> fastest;
+  for (const Runner& r : runners) {
+    const Runner*& kept = fastest[{r.instruction_set, r.code}];
+    if (kept == nullptr || median(r.times) < median(kept->times)) kept = &r;
+  }
+  for (const auto& [key, coded] : fastest) {
+    const auto dense = fastest.find({key.first, "dense"});
+    if (key.second == "dense" || dense == fastest.end()) continue;
+    std::vector<double> ratios;
+    for (size_t i = 0; i < coded->times.size(); ++i) ratios.push_back(dense->second->times[i] / coded->times[i]);
+    std::printf("  M=%-4lld %s: %s is %.2f times dense (of the best launches %.2f)\n", static_cast<long long>(rows),
+                key.first.c_str(), key.second.c_str(), median(ratios), best(dense->second->times) / best(coded->times));
+  }
+}
+
+void run_shape(Device& device, WeightsByCode& by_code, int64_t rows, const Options& options) {
+  Weights& weights = *by_code.begin()->second;
   const WeightInfo& info = weights.info();
   const Problem problem = problem_for(device, info, rows);
   std::vector<Runner> runners;
-  for (const auto& backend : {make_amx_backend(), make_avx512_bf16_backend(), make_highway_backend()})
-    if (backend != nullptr && backend->id().find(options.kernels) != std::string_view::npos)
-      add_runners(runners, device, *make_candidate(backend, Tail::none), problem, options);
+  struct Family {
+    std::shared_ptr<const CpuBackend> dense;
+    std::shared_ptr<const CpuBackend> (*coded)(std::string_view);
+  };
+  for (const Family& family : {Family{make_amx_backend(), make_coded_amx_backend},
+                               Family{make_avx512_bf16_backend(), make_coded_avx512_bf16_backend},
+                               Family{make_highway_backend(), make_coded_highway_backend}}) {
+    if (family.dense == nullptr || family.dense->id().find(options.kernels) == std::string_view::npos) continue;
+    for (const auto& [code, of_code] : by_code)
+      add_runners(
+          runners, device,
+          *make_candidate(code == "dense" ? family.dense : family.coded(code == "w12" ? kW12 : kW11), Tail::none),
+          problem, options, *of_code, code, family.dense->id());
+  }
   std::vector<uint16_t> x(static_cast<size_t>(rows * info.inputs()), 0x3f80);
   std::vector<uint16_t> y(static_cast<size_t>(rows * info.outputs()));
   const TensorView inputs[] = {packed_view(x.data(), DType::bf16, {rows, info.inputs()})};
@@ -150,9 +221,9 @@ void run_shape(Device& device, Weights& weights, int64_t rows, const Options& op
   std::vector<double> read;
   for (int round = 0; round < options.rounds; ++round) {
     for (int i = 0; i < 4 && rows == 1; ++i) read.push_back(read_seconds(device, weights, round * 4 + i));
-    for (Runner& r : runners) {
-      for (int i = 0; i < repeats; ++i) {
-        const WeightView views[] = {weights.next(), {}};
+    for (int i = 0; i < repeats; ++i) {
+      for (Runner& r : runners) {
+        const WeightView views[] = {r.weights->next(), {}};
         const auto now = [&] { return options.cpu_time ? cpu_seconds() / device.info().units : seconds(); };
         const double start = now();
         const Status status = r.instance->launch({device, **stream, {}, inputs, outputs, views, nullptr, r.scratch});
@@ -174,8 +245,10 @@ void run_shape(Device& device, Weights& weights, int64_t rows, const Options& op
                   bytes / best(r.times) / 1e9, limit > 0 ? 100 * bytes / best(r.times) / 1e9 / limit : 0.0);
     else
       std::printf("%7.1f GFLOP/s (best %7.1f)", flops / median(r.times) / 1e9, flops / best(r.times) / 1e9);
-    std::printf("  %s\n", r.name.c_str());
+    std::printf(" %6.2f weights/ns  %s\n", static_cast<double>(info.outputs() * info.inputs()) / median(r.times) / 1e9,
+                r.name.c_str());
   }
+  print_ratios(runners, rows);
   std::fflush(stdout);
 }
 
@@ -189,7 +262,15 @@ int run(const Options& options) {
     for (const auto& [n, k] : options.quick
                                   ? std::vector<Size>{{8192, 2048}}
                                   : std::vector<Size>{{2048, 2048}, {8192, 2048}, {2048, 8192}, {4096, 4096}}) {
-      Weights weights(**device, {"w", DType::bf16, {n, k}, 1}, int64_t{512} << 20);
+      const std::unique_ptr<Layout> layouts[] = {make_cpu_tiles_layout(), make_w12_layout(), make_w11_layout()};
+      WeightsByCode weights;
+      for (const auto& layout : layouts) {
+        const std::string code(layout->id().substr(0, layout->id().find('/')));
+        if (options.layouts.find(code) != std::string::npos)
+          weights[code] =
+              std::make_unique<Weights>(**device, WeightInfo{"w", DType::bf16, {n, k}, 1}, *layout, int64_t{256} << 20);
+      }
+      if (weights.empty()) return std::fprintf(stderr, "no layout is called '%s'\n", options.layouts.c_str()), 1;
       for (const int64_t rows : options.rows) run_shape(**device, weights, rows, options);
     }
   }
@@ -213,6 +294,8 @@ int main(int argc, char** argv) {
       options.rounds = std::max(1, std::atoi(argv[++i]));
     } else if (a == "--kernels" && i + 1 < argc) {
       options.kernels = argv[++i];
+    } else if (a == "--layouts" && i + 1 < argc) {
+      options.layouts = argv[++i];
     } else if (a == "--rows" && i + 1 < argc) {
       options.rows.clear();
       for (char* t = std::strtok(argv[++i], ","); t != nullptr; t = std::strtok(nullptr, ","))
@@ -224,7 +307,7 @@ int main(int argc, char** argv) {
     } else {
       std::fprintf(stderr,
                    "usage: %s [--rounds 7] [--threads 1,2] [--rows 1,4,16,32,128,512] [--kernels SUBSTRING] [--quick] "
-                   "[--space]\n",
+                   "[--space] [--layouts dense,w12,w11]\n",
                    argv[0]);
       return 2;
     }

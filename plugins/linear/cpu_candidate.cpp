@@ -46,7 +46,7 @@ class Candidate final : public KernelCandidate {
   }
   std::string numerics(const Problem& problem) const override { return backend_->numerics(problem); }
   std::vector<std::string> layouts(const Problem&, size_t, size_t position) const override {
-    return {std::string(position % 2 == 0 ? kCpuTiles : kRows)};
+    return {std::string(position % 2 == 0 ? backend_->layout() : kRows)};
   }
   KernelConfig fallback(const Problem& problem) const override {
     LinearShape shape;

@@ -5,6 +5,7 @@
 
 #include "core/api/kernel.hpp"
 #include "plugins/linear/cpu_driver.hpp"
+#include "plugins/linear/cpu_layouts.hpp"
 
 namespace tare::linear {
 
@@ -18,7 +19,8 @@ class CpuBackend {
   virtual CpuConfig fallback(const LinearShape& shape, int64_t rows) const noexcept = 0;
   virtual std::vector<CpuConfig> space(const LinearShape& shape, int64_t rows) const = 0;
   virtual std::unique_ptr<Multiplier> multiplier(const Problem& problem, CpuTarget target) const = 0;
-  virtual bool chooses_target() const noexcept { return false; }  // is `target` a field of its configs?
+  virtual std::string_view layout() const noexcept { return kCpuTiles; }  // its multipliers' own
+  virtual bool chooses_target() const noexcept { return false; }          // is `target` a field of its configs?
 };
 
 std::unique_ptr<KernelCandidate> make_candidate(std::shared_ptr<const CpuBackend> backend, Tail tail);

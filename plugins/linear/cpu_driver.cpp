@@ -82,8 +82,8 @@ class Driver final : public Instance {
       return wrong("the addend is ", to_string(launch.inputs[1]));
     for (size_t i = 0; i < s.products.size(); ++i) {
       const WeightView &weight = launch.weights[2 * i], &bias = launch.weights[2 * i + 1];
-      if (weight.data == nullptr || weight.layout != kCpuTiles)
-        return wrong("weight ", 2 * i, " lies in '", weight.layout, "', expected ", kCpuTiles);
+      if (weight.data == nullptr || weight.layout != p_.multiplier->layout())
+        return wrong("weight ", 2 * i, " lies in '", weight.layout, "', expected ", p_.multiplier->layout());
       if (s.products[i].bias && (bias.data == nullptr || bias.layout != kRows))
         return wrong("bias ", 2 * i + 1, " lies in '", bias.layout, "', expected ", kRows);
     }
@@ -167,7 +167,12 @@ class Driver final : public Instance {
     block.strips = std::min(w.strips_per_group, part.strips - strip);
     block.inputs = p_.shape.inputs;
     block.strip_bytes = p_.shape.weight == DType::f32 ? strip_bytes_f32(block.inputs) : strip_bytes_bf16(block.inputs);
-    block.weights = static_cast<const std::byte*>(part.weight->data) + strip * block.strip_bytes;
+    block.first_strip = strip;
+    const auto read_from = [&](const WeightView& weight) {
+      block.matrix = static_cast<const std::byte*>(weight.data);
+      block.weights = block.matrix + strip * block.strip_bytes;
+    };
+    read_from(*part.weight);
     block.x = w.x;
     block.row_begin = row_block * w.rows_per_block;
     block.rows = std::min(w.rows_per_block, w.rows - block.row_begin);
@@ -177,7 +182,7 @@ class Driver final : public Instance {
     p_.multiplier->multiply(block);
     float* const second_sums = part.second_weight == nullptr ? nullptr : sums + block.strips * sums_per_strip;
     if (second_sums != nullptr) {
-      block.weights = static_cast<const std::byte*>(part.second_weight->data) + strip * block.strip_bytes;
+      read_from(*part.second_weight);
       block.sums = second_sums;
       p_.multiplier->multiply(block);
     }

@@ -45,8 +45,10 @@ constexpr int64_t kPackedByRule = -1;
 // Sums of rows [row_begin, row_begin + rows) for `strips` strips that lie one behind the other. `sums` is
 // [strips][rows rounded up to 16][64].
 struct MultiplyBlock {
-  const std::byte* weights = nullptr;
+  const std::byte* weights = nullptr;  // dense: the first strip
   int64_t strips = 1, strip_bytes = 0;
+  const std::byte* matrix = nullptr;  // the whole laid-out weight, for layouts with a header
+  int64_t first_strip = 0;
   int64_t inputs = 0;
   Activations x;
   int64_t row_begin = 0, rows = 0;
@@ -57,6 +59,7 @@ struct MultiplyBlock {
 class Multiplier {
  public:
   virtual ~Multiplier() = default;
+  virtual std::string_view layout() const noexcept { return "dense/cpu-tiles"; }  // that multiply() reads
   // Bytes that pack() needs for so many rows; row blocks of a launch begin at multiples of row_granule().
   virtual int64_t packed_bytes(int64_t rows, int64_t inputs) const noexcept = 0;
   virtual int64_t row_granule() const noexcept { return 16; }

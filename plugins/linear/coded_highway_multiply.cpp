@@ -1,0 +1,254 @@
+// Lanes are outputs, each with one chain of multiply-adds in order of K, as in the dense kernel. One row is multiplied
+// straight from w12's bytes; more rows, and w11 always, share a panel that is decoded into the first cache.
+#include "plugins/linear/coded_highway_multiply.hpp"
+
+#include "plugins/linear/coded_backend.hpp"
+#include "plugins/linear/coded_pack.hpp"
+
+// clang-format off
+#include "plugins/linear/cpu_highway_targets.hpp"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "plugins/linear/coded_highway_multiply.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tare::linear {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F = hn::CappedTag<float, 16>;
+using U = hn::RebindToUnsigned<F>;
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(F()));
+constexpr int64_t kPanelChunks = 8;
+constexpr int kParts = 16 / kLanes;  // vectors of a record, and of the outputs of a tile
+
+#if HWY_TARGET != HWY_SCALAR
+using B = hn::Repartition<uint8_t, F>;
+
+// High bytes of a record, kParts vectors.
+HWY_INLINE void high_bytes(const uint8_t* packed, hn::Vec<B> table, hn::Vec<B> (&high)[kParts]) {
+  const B b;
+  const auto nibble = hn::Set(b, uint8_t{15});
+  if constexpr (kLanes == 16) {
+    const hn::Half<B> h;
+    const auto both = hn::Load(h, packed);
+    const auto upper = hn::ShiftRight<4>(hn::BitCast(hn::RepartitionToWide<hn::Half<B>>(), both));
+    high[0] = hn::TableLookupBytes(table, hn::And(hn::Combine(b, hn::BitCast(h, upper), both), nibble));
+  } else {
+    const hn::RepartitionToWide<B> wide;
+    for (int v = 0; v < kParts / 2; ++v) {
+      const auto both = hn::Load(b, packed + v * hn::MaxLanes(b));
+      const auto upper = hn::BitCast(b, hn::ShiftRight<4>(hn::BitCast(wide, both)));
+      high[v] = hn::TableLookupBytes(table, hn::And(both, nibble));
+      high[kParts / 2 + v] = hn::TableLookupBytes(table, hn::And(upper, nibble));
+    }
+  }
+}
+
+// XORs the escapes of the record at hand; moves on to the next one.
+HWY_NOINLINE uint32_t patch(EscapeCursor& escapes, uint32_t word, uint32_t index, uint8_t* high) {
+  for (; escape_record(word) == index; word = escapes.word()) {
+    high[escape_place(word)] ^= static_cast<uint8_t>(word);
+    escapes.at += 4;
+  }
+  return word;
+}
+
+template <class Fn>
+HWY_INLINE void for_record(const std::byte* chunk, int record, int tile, hn::Vec<B> table, EscapeCursor& escapes,
+                           uint32_t& word, uint32_t index, const Fn& use) {
+  const B b;
+  const auto* const from = reinterpret_cast<const uint8_t*>(chunk);
+  hn::Vec<B> high[kParts];
+  high_bytes(from + split_codes_at(record, tile), table, high);
+  if (HWY_UNLIKELY(escape_record(word) == index)) {
+    HWY_ALIGN uint8_t copy[64];
+    for (int v = 0; v < kParts; ++v) hn::Store(high[v], b, copy + v * hn::MaxLanes(b));
+    word = patch(escapes, word, index, copy);
+    for (int v = 0; v < kParts; ++v) high[v] = hn::Load(b, copy + v * hn::MaxLanes(b));
+  }
+  HWY_UNROLL(4)
+  for (int v = 0; v < kParts; ++v) {
+    const auto low = hn::Load(b, from + split_low_at(record, tile) + v * hn::MaxLanes(b));
+    use(v, hn::InterleaveLower(b, low, high[v]), hn::InterleaveUpper(b, low, high[v]));
+  }
+}
+
+// One row, all four tiles, straight from the bytes.
+void multiply_split_row(const CodedMatrix& m, int64_t strip, int64_t chunks, const float* x, int64_t prefetch,
+                        float* sums) {
+  const F f;
+  const U u;
+  const B b;
+  constexpr int kVectors = 4 * kParts;
+  const auto table = hn::LoadDup128(b, m.header->table);
+  const auto upper_half = hn::Set(u, 0xffff0000u);
+  EscapeCursor escapes{m.escapes(strip)};
+  uint32_t word = escapes.word(), index = 0;
+  hn::Vec<F> sum[kVectors];
+  HWY_UNROLL(16)
+  for (int v = 0; v < kVectors; ++v) sum[v] = hn::Zero(f);
+  const std::byte* w = m.strip(strip);
+  for (int64_t c = 0; c < chunks; ++c, w += chunk_bytes(Coding::split))
+    for (int record = 0; record < 8; ++record, x += 4) {
+      if (prefetch != 0) HWY_UNROLL(6)
+      for (int line = 0; line < 6; ++line) hwy::Prefetch(w + prefetch + record * 384 + line * 64);
+      const auto x0 = hn::Set(f, x[0]), x1 = hn::Set(f, x[1]), x2 = hn::Set(f, x[2]), x3 = hn::Set(f, x[3]);
+      HWY_UNROLL(4)
+      for (int t = 0; t < 4; ++t, ++index)
+        for_record(w, record, t, table, escapes, word, index,
+                   [&](int v, hn::Vec<B> first_pair, hn::Vec<B> second_pair) HWY_ATTR {
+                     const auto first = hn::BitCast(u, first_pair), second = hn::BitCast(u, second_pair);
+                     auto s = sum[t * kParts + v];
+                     s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(first)), x0, s);
+                     s = hn::MulAdd(hn::BitCast(f, hn::And(first, upper_half)), x1, s);
+                     s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(second)), x2, s);
+                     s = hn::MulAdd(hn::BitCast(f, hn::And(second, upper_half)), x3, s);
+                     sum[t * kParts + v] = s;
+                   });
+    }
+  HWY_UNROLL(16)
+  for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[v], f, sums + v * kLanes);
+}
+
+HWY_INLINE void decode_split(const CodedMatrix& m, const std::byte* w, uint32_t first_index, EscapeCursor& escapes,
+                             uint32_t& word, std::byte* panel, int64_t prefetch) {
+  const B b;
+  const auto table = hn::LoadDup128(b, m.header->table);
+  for (int record = 0; record < 8; ++record)
+    for (int t = 0; t < 4; ++t) {
+      if (prefetch != 0) HWY_UNROLL(2)
+      for (int line = 0; line < 2; ++line) hwy::Prefetch(w + prefetch + (record * 4 + t) * 96 + line * 64);
+      auto* const to = reinterpret_cast<uint8_t*>(panel + t * kTileBytes + record * 128);
+      for_record(w, record, t, table, escapes, word, first_index + record * 4 + t,
+                 [&](int v, hn::Vec<B> first, hn::Vec<B> second) HWY_ATTR {
+                   hn::Store(first, b, to + v * hn::MaxLanes(b));
+                   hn::Store(second, b, to + 64 + v * hn::MaxLanes(b));
+                 });
+    }
+}
+
+#endif  // HWY_SCALAR
+
+// kRows rows by kTileCount tiles of a panel in the dense order; sums go on from what is there.
+template <int kRows, int kTileCount>
+HWY_INLINE void multiply_panel(const std::byte* w, int64_t chunks, const float* x, int64_t x_stride, bool goes_on,
+                               float* sums) {
+  constexpr int kVectors = kTileCount * kParts;
+  const F f;
+  const U u;
+  hn::Vec<F> sum[kRows][kVectors];
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) HWY_UNROLL(16)
+  for (int v = 0; v < kVectors; ++v)
+    sum[r][v] = goes_on ? hn::LoadU(f, sums + r * kStripOutputs + v * kLanes) : hn::Zero(f);
+  const auto upper_half = hn::Set(u, 0xffff0000u);
+  for (int64_t c = 0; c < chunks; ++c, w += kChunkBytes, x += kChunkInputs)
+    for (int p = 0; p < kChunkPairs; ++p) {
+      HWY_UNROLL(16)
+      for (int v = 0; v < kVectors; ++v) {
+        const std::byte* const at = w + v / kParts * kTileBytes + p * 64 + v % kParts * kLanes * 4;
+        const auto pair = hn::Load(u, reinterpret_cast<const uint32_t*>(at));
+        const auto even = hn::BitCast(f, hn::ShiftLeft<16>(pair)), odd = hn::BitCast(f, hn::And(pair, upper_half));
+        HWY_UNROLL(8)
+        for (int r = 0; r < kRows; ++r) {
+          sum[r][v] = hn::MulAdd(even, hn::Set(f, x[r * x_stride + 2 * p]), sum[r][v]);
+          sum[r][v] = hn::MulAdd(odd, hn::Set(f, x[r * x_stride + 2 * p + 1]), sum[r][v]);
+        }
+      }
+    }
+  HWY_UNROLL(8)
+  for (int r = 0; r < kRows; ++r) HWY_UNROLL(16)
+  for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[r][v], f, sums + r * kStripOutputs + v * kLanes);
+}
+
+constexpr int kMostRows = kLanes == 16 ? 6 : kLanes == 8 ? 5 : 2;
+// All four tiles of kRows rows, or of fewer where there are fewer.
+template <int kRows>
+void panel_rows(int64_t rows, const std::byte* w, int64_t chunks, const float* x, int64_t x_stride, bool goes_on,
+                float* sums) {
+  constexpr int kTileCount = kLanes == 16                ? 4
+                             : kLanes == 8 && kRows == 1 ? 4
+                             : kLanes == 8 && kRows == 2 ? 2
+                             : kLanes == 4 && kRows == 1 ? 2
+                                                         : 1;
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return panel_rows<kRows - 1>(rows, w, chunks, x, x_stride, goes_on, sums);
+  }
+  for (int t = 0; t < static_cast<int>(kTiles); t += kTileCount)
+    multiply_panel<kRows, kTileCount>(w + t * kTileBytes, chunks, x, x_stride, goes_on, sums + t * kTileOutputs);
+}
+
+void multiply(const CodedMatrix& m, const MultiplyBlock& b) {
+  const int64_t sums_per_strip = round_up(b.rows, 16) * kStripOutputs, chunks = num_chunks(b.inputs);
+  const auto* const x = static_cast<const float*>(b.x.data) + b.row_begin * b.x.row_stride;
+  const bool split = m.code() == Coding::split;
+  const int64_t step = chunk_bytes(m.code()), block = panel_chunks(b.k_block, kPanelChunks);
+  HWY_ALIGN std::byte panel[kMostPanelChunks * kChunkBytes];
+  for (int64_t s = 0; s < b.strips; ++s) {
+    float* const sums = b.sums + s * sums_per_strip;
+    const int64_t strip = b.first_strip + s;
+#if HWY_TARGET != HWY_SCALAR
+    if (split && kLanes >= 8 && b.rows == 1) {
+      multiply_split_row(m, strip, chunks, x, b.prefetch, sums);
+      continue;
+    }
+#endif
+    const std::byte* const w = m.strip(strip);
+    EscapeCursor escapes{m.escapes(strip)};
+    [[maybe_unused]] uint32_t word = split ? escapes.word() : 0;
+    for (int64_t first = 0; first < chunks; first += block) {
+      const int64_t count = chunks - first < block ? chunks - first : block;
+      for (int64_t c = 0; c < count; ++c) {
+        const std::byte* const from = w + (first + c) * step;
+        std::byte* const to = panel + c * kChunkBytes;
+        auto* const dense = reinterpret_cast<uint16_t*>(to);
+        if (!split)
+          decode_triples_chunk(*m.header, from, escapes, dense);
+        else
+#if HWY_TARGET == HWY_SCALAR
+          decode_split_chunk(*m.header, from, first + c, escapes, dense);
+#else
+          decode_split(m, from, record_index(first + c, 0, 0), escapes, word, to, b.prefetch);
+#endif
+      }
+      for (int64_t r = 0; r < b.rows; r += kMostRows)
+        panel_rows<kMostRows>(b.rows - r, panel, count, x + r * b.x.row_stride + first * kChunkInputs, b.x.row_stride,
+                              first != 0, sums + r * kStripOutputs);
+    }
+  }
+}
+
+CodedMultiplyFunction function() { return multiply; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tare::linear
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tare::linear {
+
+CodedMultiplyFunction coded_highway_function(CpuTarget target) noexcept {
+  switch (target) {
+#if HWY_TARGETS & HWY_AVX3
+    case CpuTarget::avx512:
+      return N_AVX3::function();
+#endif
+#if HWY_TARGETS & HWY_AVX2
+    case CpuTarget::avx2:
+      return N_AVX2::function();
+#endif
+#if HWY_TARGETS & HWY_SSE4
+    case CpuTarget::sse4:
+      return N_SSE4::function();
+#endif
+    default:
+      return HWY_NAMESPACE::function();
+  }
+}
+
+}  // namespace tare::linear
+#endif
