@@ -94,11 +94,11 @@ void multiply_split_row(const CodedMatrix& m, int64_t strip, int64_t chunks, con
   const std::byte* w = m.strip(strip);
   for (int64_t c = 0; c < chunks; ++c, w += chunk_bytes(Coding::split))
     for (int record = 0; record < 8; ++record, x += 4) {
-      if (prefetch != 0) HWY_UNROLL(6)
-      for (int line = 0; line < 6; ++line) hwy::Prefetch(w + prefetch + record * 384 + line * 64);
       const auto x0 = hn::Set(f, x[0]), x1 = hn::Set(f, x[1]), x2 = hn::Set(f, x[2]), x3 = hn::Set(f, x[3]);
       HWY_UNROLL(4)
-      for (int t = 0; t < 4; ++t, ++index)
+      for (int t = 0; t < 4; ++t, ++index) {
+        for (int line = t * 6 / 4; line < (t + 1) * 6 / 4; ++line)  // six lines a record, never in a burst
+          hwy::Prefetch(w + prefetch + record * kSplitStepBytes + line * 64);
         for_record(w, record, t, table, escapes, word, index,
                    [&](int v, hn::Vec<B> first_pair, hn::Vec<B> second_pair) HWY_ATTR {
                      const auto first = hn::BitCast(u, first_pair), second = hn::BitCast(u, second_pair);
@@ -109,6 +109,7 @@ void multiply_split_row(const CodedMatrix& m, int64_t strip, int64_t chunks, con
                      s = hn::MulAdd(hn::BitCast(f, hn::And(second, upper_half)), x3, s);
                      sum[t * kParts + v] = s;
                    });
+      }
     }
   HWY_UNROLL(16)
   for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[v], f, sums + v * kLanes);
@@ -128,6 +129,57 @@ HWY_INLINE void decode_split(const CodedMatrix& m, const std::byte* w, uint32_t 
                    hn::Store(first, b, to + v * hn::MaxLanes(b));
                    hn::Store(second, b, to + 64 + v * hn::MaxLanes(b));
                  });
+    }
+}
+
+// 8 codes of 3 bits, a byte each.
+HWY_INLINE uint64_t spread_codes(const uint8_t* at) {
+  uint64_t x = at[0] | at[1] << 8 | static_cast<uint64_t>(at[2]) << 16;
+  x = (x | x << 20) & 0x00000fff00000fffu;
+  x = (x | x << 10) & 0x003f003f003f003fu;
+  return (x | x << 5) & 0x0707070707070707u;
+}
+HWY_INLINE void decode_triples(const CodedMatrix& m, const std::byte* chunk, EscapeCursor& escapes, std::byte* panel,
+                               int64_t prefetch) {
+  const B b;
+  const hn::RepartitionToWide<B> wide;
+  const auto table = hn::LoadDup128(b, m.header->table);
+  const auto* const from = reinterpret_cast<const uint8_t*>(chunk);
+  HWY_ALIGN uint8_t bytes[64];
+  for (int record = 0; record < 8; ++record)
+    for (int t = 0; t < 4; ++t) {
+      if (prefetch != 0) HWY_UNROLL(2)
+      for (int line = 0; line < 2; ++line) hwy::Prefetch(chunk + prefetch + (record * 4 + t) * 88 + line * 64);
+      const uint8_t* const packed = from + triples_codes_at(record, t);
+      for (int group = 0; group < 8; ++group) {
+        const uint64_t codes = spread_codes(packed + group * 3);
+        std::memcpy(bytes + group * 8, &codes, 8);
+      }
+      uint64_t escaped = 0;
+      HWY_UNROLL(4)
+      for (int v = 0; v < kParts; ++v) {
+        const auto codes = hn::Load(b, bytes + v * hn::MaxLanes(b));
+        uint8_t bits[8] = {};
+        hn::StoreMaskBits(b, hn::Eq(codes, hn::Zero(b)), bits);
+        uint64_t mask;
+        std::memcpy(&mask, bits, 8);
+        escaped |= mask << (v * hn::MaxLanes(b) % 64);
+        hn::Store(hn::TableLookupBytes(table, codes), b, bytes + v * hn::MaxLanes(b));
+      }
+      for (; escaped != 0; escaped &= escaped - 1, ++escapes.at)
+        bytes[__builtin_ctzll(escaped)] = static_cast<uint8_t>(*escapes.at);
+      auto* const to = reinterpret_cast<uint8_t*>(panel + t * kTileBytes + record * 128);
+      HWY_UNROLL(4)
+      for (int v = 0; v < kParts; ++v) {
+        const auto low = hn::Load(b, from + triples_low_at(record, t) + v * hn::MaxLanes(b));
+        const auto exponent = hn::Load(b, bytes + v * hn::MaxLanes(b));
+        const auto store = [&](hn::Vec<B> turned, uint8_t* at) HWY_ATTR {
+          const auto number = hn::BitCast(wide, turned);
+          hn::Store(hn::BitCast(b, hn::Or(hn::ShiftRight<1>(number), hn::ShiftLeft<15>(number))), b, at);
+        };
+        store(hn::InterleaveLower(b, low, exponent), to + v * hn::MaxLanes(b));
+        store(hn::InterleaveUpper(b, low, exponent), to + 64 + v * hn::MaxLanes(b));
+      }
     }
 }
 
@@ -205,14 +257,17 @@ void multiply(const CodedMatrix& m, const MultiplyBlock& b) {
       for (int64_t c = 0; c < count; ++c) {
         const std::byte* const from = w + (first + c) * step;
         std::byte* const to = panel + c * kChunkBytes;
-        auto* const dense = reinterpret_cast<uint16_t*>(to);
-        if (!split)
-          decode_triples_chunk(*m.header, from, escapes, dense);
-        else
 #if HWY_TARGET == HWY_SCALAR
+        auto* const dense = reinterpret_cast<uint16_t*>(to);
+        if (split)
           decode_split_chunk(*m.header, from, first + c, escapes, dense);
+        else
+          decode_triples_chunk(*m.header, from, escapes, dense);
 #else
+        if (split)
           decode_split(m, from, record_index(first + c, 0, 0), escapes, word, to, b.prefetch);
+        else
+          decode_triples(m, from, escapes, to, b.prefetch);
 #endif
       }
       for (int64_t r = 0; r < b.rows; r += kMostRows)
