@@ -38,10 +38,19 @@ Result<DeviceInfo> info_of(const Host& host, std::string_view id) {
   return failure(Code::not_found, "device '", id, "' was not found, there are: ", known.empty() ? "none" : known);
 }
 
+// The built-in rule where nothing is named.
+std::string layout_of(const ModelSettings& model) {
+  if (!model.layout.empty()) return model.layout;
+  return model.objective == Objective::memory ? "w11" : model.objective == Objective::balanced ? "w12" : "";
+}
+
 }  // namespace
 
 Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
   ServingPlan plan;
+  if (settings.on_miss != OnMiss::heuristic)
+    return failure(Code::unsupported, settings.file,
+                   ": tuning.on_miss is not \"heuristic\": serving does not tune yet");
   TARE_ASSIGN_OR_RETURN(plan.device_id, chosen_device(host, settings));
   TARE_ASSIGN_OR_RETURN(const DeviceInfo device, info_of(host, plan.device_id));
   plan.device_bytes = device.memory_bytes;
@@ -55,6 +64,7 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
                         .memory_bytes = m.memory_bytes,
                         .deterministic = settings.deterministic,
                         .references_only = false,
+                        .layout = layout_of(m),
                         .show_progress = true};
     const std::string path = settings.resolve(m.source);
     auto description =

@@ -267,8 +267,15 @@ std::vector<SettingRow> setting_rows() {
                path, TARE_FIELD(m.source), false));
   add(integer_row({"model", "context", "", "The most tokens of prompt and output together; 0: the model's own."}, 0,
                   kMost32, TARE_FIELD(m.context)));
-  add(choice_row({"model", "objective", "", "What the choice of layouts and kernels aims at."},
-                 std::array<std::string_view, 3>{"latency", "balanced", "memory"}, TARE_FIELD(m.objective)));
+  add(text_row(
+      {"model", "layout", "",
+       "Code of the linear layers' weights in memory: dense, w12 (12 bits a weight), w11 (about 11.4), lossless "
+       "all; or a layout's full name. Empty: as the objective has it."},
+      "a layout's name", TARE_FIELD(m.layout), true));
+  add(choice_row(
+      {"model", "objective", "",
+       "What the layouts aim at where `layout` names none: latency (plain weights), balanced (w12), memory (w11)."},
+      std::array<std::string_view, 3>{"latency", "balanced", "memory"}, TARE_FIELD(m.objective)));
   add(size_row({"model", "memory", "", "A cap for this model's memory; 0: only the device's."}, 0, int64_t{1} << 50,
                TARE_FIELD(m.memory_bytes)));
 

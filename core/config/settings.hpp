@@ -29,6 +29,7 @@ struct ModelSettings {
   std::string name;     // absent in the file: the last part of the source, without its ending
   std::string source;   // as written; Settings::resolve makes it a path
   int64_t context = 0;  // tokens; 0: the model's own
+  std::string layout;   // code of the linear layers' weights; empty: as the objective has it
   Objective objective = Objective::latency;
   int64_t memory_bytes = 0;  // 0: no cap beside the device's
 };

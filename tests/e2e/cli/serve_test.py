@@ -87,6 +87,20 @@ context = 64
         finally:
             self.assertEqual(server.stop(), 0)
 
+    def test_compressed_layouts_give_the_same_tokens(self):
+        answers = {}
+        for layout in ("dense", "w12", "w11"):
+            server = self.start(f'[server]\nlisten = "127.0.0.1:0"\n[[model]]\nsource = "{MODELS}/tiny-chat"\nlayout = "{layout}"\n')
+            try:
+                body = {"model": "tiny-chat", "prompt": "the quick brown fox", "max_tokens": 24, "temperature": 0}
+                status, answer = server.get("/v1/completions", body)
+                self.assertEqual(status, 200, answer)
+                answers[layout] = answer["choices"][0]["text"]
+            finally:
+                self.assertEqual(server.stop(), 0)
+        self.assertEqual(len(set(answers.values())), 1, answers)
+        self.assertIn("w13", self.refused(f'[[model]]\nsource = "{MODELS}/tiny-chat"\nlayout = "w13"\n'))
+
     def test_keys(self):
         keys = Path(self.folder.name) / "keys"
         keys.write_text("# one a line\nsecret-key-one\nsecret-key-two\n")
