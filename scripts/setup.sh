@@ -10,7 +10,7 @@ boost=1.83
 [ "${VERSION_ID:-}" = 12 ] && [ "${ID:-}" = debian ] && boost=1.81
 packages=(g++ cmake ninja-build ccache pkg-config python3 python3-pip unzip curl
   "libboost$boost-dev" "libboost-json$boost-dev" "libboost-filesystem$boost-dev"
-  libtomlplusplus-dev libspdlog-dev libfmt-dev libcli11-dev libhwy-dev libxxhash-dev libssl-dev)
+  libtomlplusplus-dev libspdlog-dev libfmt-dev libcli11-dev libhwy-dev libxxhash-dev libssl-dev libsqlite3-dev)
 if [ "$kind" = test ]; then
   packages+=(doctest-dev git gcc python3-venv binutils nodejs npm)
   # Sanitizer and fuzz builds use clang 16 on Debian 12, the distribution's own elsewhere.

@@ -1,0 +1,41 @@
+// The choice of one layout for each matrix under a budget of bytes: a multiple-choice knapsack, solved exactly where
+// the instance is small, else with a stated bound of how far it can be from the best. Pure, [any thread].
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/api/status.hpp"
+
+namespace tare {
+
+struct LayoutOption {
+  std::string layout;
+  int64_t bytes = 0;   // of one matrix
+  double seconds = 0;  // of one use, weighted over the batch mix
+};
+// Matrices that are alike: each of them gets one of the options.
+struct LayoutItem {
+  std::string name;
+  int64_t count = 1;
+  std::vector<LayoutOption> options;
+};
+enum class PlanObjective : uint8_t { latency, balanced, memory };
+constexpr std::string_view name(PlanObjective objective) noexcept {
+  constexpr std::string_view names[] = {"latency", "balanced", "memory"};
+  return names[static_cast<size_t>(objective)];
+}
+struct LayoutPlan {
+  // By item and option: how many of the item's matrices take it.
+  std::vector<std::vector<int64_t>> taken;
+  int64_t bytes = 0;
+  double seconds = 0;
+  double least_seconds = 0;  // no plan within the budget is faster than this: equal to `seconds` where it is exact
+};
+// latency: the fastest within `budget` bytes (0: none). memory: the fewest bytes, ties by time. balanced: the least
+// product of bytes and time within the budget, along the frontier of fastest plans. Refused with both figures when
+// nothing fits.
+Result<LayoutPlan> plan_layouts(std::span<const LayoutItem> items, int64_t budget, PlanObjective objective);
+
+}  // namespace tare

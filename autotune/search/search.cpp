@@ -1,0 +1,63 @@
+#include "autotune/search/search.hpp"
+
+#include <algorithm>
+
+namespace tare {
+
+Result<SearchOutcome> search(std::span<const SearchCandidate> candidates, const SearchCallbacks& callbacks,
+                             size_t finalists) {
+  if (candidates.empty()) return invalid("a search needs candidates, the default first");
+  SearchOutcome out;
+  std::vector<std::pair<double, size_t>> ranked;  // quick seconds, candidate
+  double leader = 0;
+  for (size_t c = 0; c < candidates.size(); ++c) {
+    const SearchCandidate& candidate = candidates[c];
+    SearchCost cost;
+    if (!candidate.refused.empty()) {
+      cost.refused = candidate.refused, ++out.resumed;
+    } else if (candidate.known_seconds) {
+      cost.seconds = *candidate.known_seconds, ++out.resumed;
+    } else {
+      if (c > 0 && leader > 0 && candidate.least_seconds > leader) {
+        ++out.pruned;
+        continue;
+      }
+      if (c > 0 && callbacks.out_of_time && callbacks.out_of_time()) {
+        out.complete = false;
+        break;
+      }
+      TARE_ASSIGN_OR_RETURN(cost, callbacks.quick(c));
+      ++out.measured;
+      if (callbacks.save) TARE_RETURN_IF_ERROR(callbacks.save(c, cost));
+    }
+    if (!cost.refused.empty()) {
+      if (c == 0) return failure(Code::internal, "the default ", candidate.name, " is out: ", cost.refused);
+      ++out.refused;
+      continue;
+    }
+    ranked.push_back({cost.seconds, c});
+    if (leader == 0 || cost.seconds < leader) leader = cost.seconds;
+    if (c == 0) out.default_cost = cost;
+  }
+  std::ranges::sort(ranked);
+  std::vector<size_t> last{0};
+  for (const auto& [seconds, c] : ranked)
+    if (c != 0 && last.size() <= finalists) last.push_back(c);
+  TARE_ASSIGN_OR_RETURN(const std::vector<SearchCost> costs, callbacks.final_round(last));
+  if (costs.size() != last.size()) return failure(Code::internal, "a final round gave ", costs.size(), " costs");
+  out.default_cost = out.best_cost = costs[0];
+  size_t best = 0;
+  for (size_t i = 1; i < last.size(); ++i) {
+    if (!costs[i].refused.empty() || costs[i].seconds >= costs[best].seconds) continue;
+    // The default is left only for what is faster beyond the noise of both.
+    if (best == 0 && costs[0].seconds - costs[i].seconds <= std::max(costs[i].spread, costs[0].spread) / 2) continue;
+    best = i;
+  }
+  out.best = last[best], out.best_cost = costs[best];
+  for (size_t i = 0; i < last.size(); ++i)
+    if (i != best && costs[i].refused.empty() && (!out.runner_up || costs[i].seconds < out.runner_up_cost.seconds))
+      out.runner_up = last[i], out.runner_up_cost = costs[i];
+  return out;
+}
+
+}  // namespace tare
