@@ -1,5 +1,6 @@
-// The choice of one layout for each matrix under a budget of bytes: a multiple-choice knapsack, solved exactly where
-// the instance is small, else with a stated bound of how far it can be from the best. Pure, [any thread].
+// The choice of one layout for each matrix under a budget of bytes: a multiple-choice knapsack, taken along the convex
+// hulls of the options (the linear relaxation's order) and polished by single moves. It comes with a lower bound, so a
+// plan says how far from the best it can be at most. Pure, [any thread].
 #pragma once
 #include <cstdint>
 #include <span>
@@ -31,7 +32,7 @@ struct LayoutPlan {
   std::vector<std::vector<int64_t>> taken;
   int64_t bytes = 0;
   double seconds = 0;
-  double least_seconds = 0;  // no plan within the budget is faster than this: equal to `seconds` where it is exact
+  double least_seconds = 0;  // no plan within the budget is faster than this: equal to `seconds`: it is the best
 };
 // latency: the fastest within `budget` bytes (0: none). memory: the fewest bytes, ties by time. balanced: the least
 // product of bytes and time within the budget, along the frontier of fastest plans. Refused with both figures when

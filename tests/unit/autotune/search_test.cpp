@@ -6,6 +6,10 @@
 
 using namespace tare;
 
+namespace {
+SearchCandidate named(const std::string& name) { return {name, 0, {}, ""}; }
+}  // namespace
+
 TEST_CASE("measuring takes turns, drops the hopeless and stops when medians are certain") {
   double now = 0;
   int launches[3] = {};
@@ -27,7 +31,7 @@ TEST_CASE("measuring takes turns, drops the hopeless and stops when medians are 
 
 TEST_CASE("a search prunes, refuses, resumes, saves each and never leaves the default for less than noise") {
   std::vector<double> cost{10, 8, 3, 9.99};
-  std::vector<SearchCandidate> candidates{{.name = "default"}, {.name = "a"}, {.name = "wrong bits"}, {.name = "b"}};
+  std::vector<SearchCandidate> candidates{named("default"), named("a"), named("wrong bits"), named("b")};
   std::vector<size_t> saved;
   SearchCallbacks callbacks;
   callbacks.quick = [&](size_t c) -> Result<SearchCost> {
@@ -62,7 +66,7 @@ TEST_CASE("a search prunes, refuses, resumes, saves each and never leaves the de
   CHECK(saved.empty());
 
   callbacks.out_of_time = [] { return true; };
-  const std::vector<SearchCandidate> fresh{{.name = "default"}, {.name = "a"}};
+  const std::vector<SearchCandidate> fresh{named("default"), named("a")};
   outcome = search(fresh, callbacks);
   CHECK_FALSE(outcome->complete);
   CHECK(outcome->best == 0);
