@@ -1,59 +1,105 @@
-// norm/1 with sums in 16 fixed lanes (element i goes to lane i mod 16, lanes are added pairwise): the compiler keeps
-// the lanes in vector registers, and the order is the same on every CPU.
-#include <array>
-#include <cmath>
-
+// norm.cpu: vectors over each row, threads over rows. The weights become floats at an instance's first launch: their
+// memory does not change afterwards.
+#include "core/api/cpu_targets.hpp"
 #include "plugins/norm/norm.hpp"
+#include "plugins/norm/rows.hpp"
 
 namespace tare::norm {
 namespace {
 
-constexpr int64_t kLanes = 16;
-float add_lanes(std::array<float, kLanes>& lanes) noexcept {
-  for (int64_t half = kLanes / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; ++i) lanes[static_cast<size_t>(i)] += lanes[static_cast<size_t>(i + half)];
-  return lanes[0];
-}
-template <class Term>
-float sum(int64_t count, Term term) noexcept {
-  std::array<float, kLanes> lanes{};
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (int64_t l = 0; l < kLanes; ++l) lanes[static_cast<size_t>(l)] += term(i + l);
-  for (; i < count; ++i) lanes[static_cast<size_t>(i % kLanes)] += term(i);
-  return add_lanes(lanes);
-}
+class FastNorm final : public Instance {
+ public:
+  FastNorm(const Norm& op, RowFunction function, CpuParallel& parallel)
+      : op_(op), function_(function), parallel_(parallel) {}
 
-void one(const Norm& op, const float* x, int64_t width, const float* scale, const float* bias, float* out) noexcept {
-  const float n = static_cast<float>(width);
-  const float mean = op.kind == Norm::Kind::layer ? sum(width, [&](int64_t i) { return x[i]; }) / n : 0.0f;
-  const float square = sum(width, [&](int64_t i) { return (x[i] - mean) * (x[i] - mean); });
-  const float inverse = 1.0f / std::sqrt(square / n + op.eps);
-  for (int64_t i = 0; i < width; ++i) out[i] = (x[i] - mean) * inverse * scale[i] + bias[i];
-}
+  Status launch(const Launch& launch) noexcept override {
+    try {
+      return run(launch);
+    } catch (const std::bad_alloc&) {
+      return Status(Code::exhausted, "norm/1: the process is out of memory");
+    }
+  }
+
+ private:
+  // A small weight as floats, kept as long as it lies where it lay.
+  struct Kept {
+    const void* from = nullptr;
+    int64_t width = 0;
+    std::vector<float> values;  // rounded up to 16, or empty
+    Status refresh(const WeightView& weight, float offset) {
+      if (weight.info == nullptr || weight.data == from) return {};
+      TARE_ASSIGN_OR_RETURN(values, load_weight(weight));
+      width = std::ssize(values);
+      for (float& v : values) v += offset;
+      values.resize(static_cast<size_t>((width + kSumLanes - 1) / kSumLanes * kSumLanes), 0.0f);
+      from = weight.data;
+      return {};
+    }
+    const float* data() const noexcept { return values.empty() ? nullptr : values.data(); }
+  };
+
+  Status run(const Launch& launch) {
+    const TensorView &x = launch.inputs[0], &out = launch.outputs[0];
+    TARE_RETURN_IF_ERROR(scale_.refresh(launch.weights[0], op_.offset));
+    TARE_RETURN_IF_ERROR(bias_.refresh(launch.weights[1], 0.0f));
+    const int64_t elements = x.row_elements(), width = scale_.width != 0 ? scale_.width : x.sizes[x.rank - 1];
+    if (width <= 0 || elements % width != 0 || out.row_elements() != elements ||
+        (bias_.width != 0 && bias_.width != width))
+      return Status(Code::internal, text("norm: rows of ", elements, " elements, weights of ", width));
+    const Row same{.x_bf16 = x.dtype == DType::bf16,
+                   .out_bf16 = out.dtype == DType::bf16,
+                   .groups = elements / width,
+                   .width = width,
+                   .scale = scale_.data(),
+                   .bias = bias_.data(),
+                   .layer = op_.kind == Norm::Kind::layer,
+                   .eps = op_.eps};
+    const auto body = [&](int64_t begin, int64_t end, int32_t) {
+      Row row = same;
+      for (int64_t r = begin; r < end; ++r) {
+        row.x = x.row<std::byte>(0) + r * x.row_stride * size_of(x.dtype);
+        row.out = out.row<std::byte>(0) + r * out.row_stride * size_of(out.dtype);
+        function_(row);
+      }
+    };
+    if (x.rows() == 1)
+      body(0, 1, 0);
+    else
+      parallel_.run(x.rows(), std::max<int64_t>(1, kGrain / elements), body);
+    return {};
+  }
+
+  static constexpr int64_t kGrain = 32768;  // elements that are worth waking a thread
+  Norm op_;
+  RowFunction function_;
+  CpuParallel& parallel_;
+  Kept scale_, bias_;
+};
+
+class Candidate final : public KernelCandidate {
+ public:
+  std::string_view id() const noexcept override { return "norm.cpu"; }
+  std::string_view device_kind() const noexcept override { return "cpu"; }
+  std::vector<std::string> takes() const override { return {std::string(Norm::kOp)}; }
+  std::string numerics(const Problem&) const override { return "lanes16"; }
+  std::vector<std::string> layouts(const Problem&, size_t, size_t) const override { return {"*"}; }
+  KernelConfig fallback(const Problem&) const override { return {}; }
+  Verdict supports(const Problem& problem) const noexcept override {
+    const auto op = from_attributes<Norm>(problem.first().attributes);
+    return op.ok() ? norm::supports(*op, problem) : Verdict::no(op.status().message());
+  }
+  Result<std::unique_ptr<Instance>> instance(Device& device, const Problem& problem,
+                                             const KernelConfig&) const override {
+    TARE_ASSIGN_OR_RETURN(const Norm op, from_attributes<Norm>(problem.first().attributes));
+    auto* parallel = static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
+    if (parallel == nullptr) return Status(Code::unsupported, "norm.cpu: the device has no cpu_parallel/1");
+    return std::unique_ptr<Instance>(
+        std::make_unique<FastNorm>(op, row_function(best_cpu_target(problem.features)), *parallel));
+  }
+};
 
 }  // namespace
 
-Status fast(const CpuCall<Norm>& c) {
-  const TensorView &x = c.launch.inputs[0], &out = c.launch.outputs[0];
-  TARE_ASSIGN_OR_RETURN(std::vector<float> scale, load_weight(c.launch.weights[0]));
-  TARE_ASSIGN_OR_RETURN(std::vector<float> bias, load_weight(c.launch.weights[1]));
-  const int64_t row = x.row_elements(), width = scale.empty() ? x.sizes[x.rank - 1] : std::ssize(scale);
-  if (scale.empty())
-    scale.assign(static_cast<size_t>(width), 1.0f);
-  else
-    for (float& s : scale) s += c.op.offset;
-  bias.resize(static_cast<size_t>(width), 0.0f);
-  c.parallel.run(x.rows(), std::max<int64_t>(1, 16384 / row), [&](int64_t begin, int64_t end, int32_t) {
-    std::vector<float> in(static_cast<size_t>(row)), result(static_cast<size_t>(row));
-    for (int64_t r = begin; r < end; ++r) {
-      load_row(x, r, in);
-      for (int64_t first = 0; first < row; first += width)
-        one(c.op, in.data() + first, width, scale.data(), bias.data(), result.data() + first);
-      store_row(out, r, result);
-    }
-  });
-  return {};
-}
+std::unique_ptr<KernelCandidate> fast_candidate() { return std::make_unique<Candidate>(); }
 
 }  // namespace tare::norm

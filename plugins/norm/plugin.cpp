@@ -2,10 +2,8 @@
 
 namespace tare {
 namespace {
-Status register_plugin(Registrar& registrar) noexcept {
-  registrar.add_kernel(cpu_kernel<Norm>({.id = "norm.cpu", .numerics = "lanes16", .run = norm::fast}));
-  registrar.add_kernel(cpu_kernel<Norm>(
-      {.id = "norm.cpu_reference", .numerics = "sequential-f64", .run = norm::reference, .reference = true}));
+Status register_plugin(Registrar& registrar) {
+  for (auto& candidate : norm::candidates()) registrar.add_kernel(std::move(candidate));
   return {};
 }
 }  // namespace

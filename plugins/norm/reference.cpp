@@ -33,4 +33,23 @@ Status reference(const CpuCall<Norm>& c) {
   return {};
 }
 
+Verdict supports(const Norm&, const Problem& problem) {
+  for (const auto* side : {&problem.first().inputs, &problem.first().results})
+    for (const TensorInfo& t : *side)
+      if (t.dtype != DType::bf16 && t.dtype != DType::f32)
+        return Verdict::no("a tensor is ", name(t.dtype), ", expected bf16 or f32");
+  return Verdict::yes();
+}
+
+std::vector<std::unique_ptr<KernelCandidate>> candidates() {
+  std::vector<std::unique_ptr<KernelCandidate>> out;
+  out.push_back(fast_candidate());
+  out.push_back(cpu_kernel<Norm>({.id = "norm.cpu_reference",
+                                  .numerics = "sequential-f64",
+                                  .run = reference,
+                                  .supports = supports,
+                                  .reference = true}));
+  return out;
+}
+
 }  // namespace tare::norm
