@@ -25,8 +25,10 @@ Status logit_rows(const CpuCall<LogitRows>& c) {
     std::memcpy(at(out, r), at(x, c.launch.step.logit_row_tokens[r]), row_bytes(out));
   return {};
 }
-Verdict one_type(const Problem& problem) {
+Verdict one_type(const Problem& problem, size_t inputs) {
   const ProblemOp& p = problem.first();
+  if (p.inputs.size() != inputs || p.results.size() != 1)
+    return Verdict::no(p.inputs.size(), " inputs and ", p.results.size(), " results, expected ", inputs, " and 1");
   for (const TensorInfo& t : p.inputs)
     if (t.dtype != p.results[0].dtype)
       return Verdict::no("an input is ", name(t.dtype), ", the result ", name(p.results[0].dtype));
@@ -39,12 +41,12 @@ std::vector<std::unique_ptr<KernelCandidate>> copy_candidates() {
   std::vector<std::unique_ptr<KernelCandidate>> out;
   out.push_back(cpu_kernel<Concat>(
       {.id = "concat.cpu", .numerics = "exact", .run = concat, .supports = [](const Concat&, const Problem& p) {
-         return one_type(p);
+         return one_type(p, 2);
        }}));
   out.push_back(cpu_kernel<LogitRows>({.id = "logit_rows.cpu",
                                        .numerics = "exact",
                                        .run = logit_rows,
-                                       .supports = [](const LogitRows&, const Problem& p) { return one_type(p); }}));
+                                       .supports = [](const LogitRows&, const Problem& p) { return one_type(p, 1); }}));
   return out;
 }
 

@@ -34,7 +34,10 @@ Status reference(const CpuCall<Embed>& c) {
 
 std::vector<std::unique_ptr<KernelCandidate>> candidates() {
   const auto supports = [](const Embed&, const Problem& problem) {
-    const DType result = problem.first().results[0].dtype;
+    const ProblemOp& p = problem.first();
+    if (p.results.size() != 1 || p.weights.size() != 1 || !p.weights[0])
+      return Verdict::no(p.results.size(), " results and ", p.weights.size(), " weights, expected 1 and a table");
+    const DType result = p.results[0].dtype;
     return result == DType::bf16 || result == DType::f32
                ? Verdict::yes()
                : Verdict::no("the result is ", name(result), ", expected bf16 or f32");

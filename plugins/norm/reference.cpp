@@ -34,7 +34,10 @@ Status reference(const CpuCall<Norm>& c) {
 }
 
 Verdict supports(const Norm&, const Problem& problem) {
-  for (const auto* side : {&problem.first().inputs, &problem.first().results})
+  const ProblemOp& p = problem.first();
+  if (p.inputs.size() != 1 || p.results.size() != 1)
+    return Verdict::no(p.inputs.size(), " inputs and ", p.results.size(), " results, expected 1 and 1");
+  for (const auto* side : {&p.inputs, &p.results})
     for (const TensorInfo& t : *side)
       if (t.dtype != DType::bf16 && t.dtype != DType::f32)
         return Verdict::no("a tensor is ", name(t.dtype), ", expected bf16 or f32");

@@ -71,9 +71,7 @@ class Candidate final : public KernelCandidate {
     if (!op.ok()) return Verdict::no(op.status().message());
     if (Verdict v = rotary::supports(*op, problem); !v) return v;
     const ProblemOp& p = problem.first();
-    if (p.inputs.size() != 1 || p.results.size() != 1 || p.inputs[0].dtype != p.results[0].dtype)
-      return Verdict::no("x and the result differ in type");
-    return Verdict::yes();
+    return p.inputs[0].dtype == p.results[0].dtype ? Verdict::yes() : Verdict::no("x and the result differ in type");
   }
   Result<std::unique_ptr<Instance>> instance(Device& device, const Problem& problem,
                                              const KernelConfig&) const override {

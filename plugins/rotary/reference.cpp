@@ -36,7 +36,9 @@ Verdict supports(const Rotary& op, const Problem& problem) {
   if (op.frequencies.id < 0 || static_cast<size_t>(op.frequencies.id) >= problem.constants.size())
     return Verdict::no("the table of frequencies @", op.frequencies.id, " is not among the Program's constants");
   const int64_t pairs = std::ssize(problem.constants[static_cast<size_t>(op.frequencies.id)]);
-  if (p.inputs.empty() || p.inputs[0].shape.empty()) return Verdict::no("x has no dimension to turn");
+  if (p.inputs.size() != 1 || p.results.size() != 1)
+    return Verdict::no(p.inputs.size(), " inputs and ", p.results.size(), " results, expected 1 and 1");
+  if (p.inputs[0].shape.empty()) return Verdict::no("x has no dimension to turn");
   const int64_t last = p.inputs[0].shape[p.inputs[0].shape.size() - 1].size;
   if (op.first < 0 || op.first + 2 * pairs > last)
     return Verdict::no(pairs, " pairs from ", op.first, " on do not lie within ", last, " values");

@@ -167,5 +167,16 @@ TEST_CASE("what is not a float is refused with its name") {
     }
 }
 
+TEST_CASE("a Problem without inputs or results gets a no") {
+  for (const auto& all : {fast_candidates(), reference_candidates(), copy_candidates()})
+    for (const auto& candidate : all) {
+      CAPTURE(candidate->id());
+      Problem p;
+      p.ops.resize(1);
+      p.ops[0].op = candidate->takes().front();
+      CHECK(candidate->supports(p).reason.starts_with("0 inputs and 0 results, expected "));
+    }
+}
+
 }  // namespace
 }  // namespace tare::elementwise
