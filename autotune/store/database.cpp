@@ -36,7 +36,7 @@ constexpr const char* kEntryColumns =
 // One statement with its values; finalised by the destructor.
 class Statement {
  public:
-  Statement(sqlite3* db, const std::string& sql) : db_(db) {
+  Statement(sqlite3* db, const std::string& sql) {
     ok_ = sqlite3_prepare_v2(db, sql.c_str(), -1, &statement_, nullptr) == SQLITE_OK;
   }
   ~Statement() { sqlite3_finalize(statement_); }
@@ -74,7 +74,6 @@ class Statement {
   void operator>>(bool& v) { v = sqlite3_column_int64(statement_, column_++) != 0; }
 
  private:
-  sqlite3* db_;
   sqlite3_stmt* statement_ = nullptr;
   bool ok_ = false;
   int bound_ = 0, column_ = 0;
