@@ -11,7 +11,7 @@
 namespace tare {
 namespace {
 
-// "auto": the first device that plugins found, other kinds than the CPU first.
+// "auto": the first device that plugins found and have products for, other kinds than the CPU first.
 Result<std::string> chosen_device(const Host& host, const Settings& settings) {
   if (settings.devices.size() > 1)
     return failure(Code::unsupported, "device.use names ", settings.devices.size(),
@@ -20,6 +20,7 @@ Result<std::string> chosen_device(const Host& host, const Settings& settings) {
   std::string cpu;
   for (const DeviceProvider* provider : host.plugins().registrations().devices)
     for (const DeviceInfo& d : provider->found().devices) {
+      if (host.registry().beginning_with(d.kind, Linear::kOp).empty()) continue;
       if (d.kind != "cpu") return d.id;
       cpu = d.id;
     }
