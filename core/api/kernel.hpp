@@ -119,7 +119,9 @@ class KernelCandidate {
     return Verdict::yes();
   }  // guards stored ones
   virtual int64_t scratch_bytes(const Problem&, const KernelConfig&) const { return 0; }
-  // The least bytes and operations a launch must move and do, for "% of limit". 0: unknown.
+  // Changes when the kernel's code does: tuning entries that were measured under another hash are hints. Empty:
+  // unknown.
+  virtual std::string hash() const { return {}; }
   virtual Result<std::unique_ptr<Instance>> instance(Device& device, const Problem& problem,
                                                      const KernelConfig& config) const = 0;
 };
