@@ -1,10 +1,11 @@
-// linear.cpu_w12_amx_bf16 and linear.cpu_w11_amx_bf16: coded weights are decoded with AVX-512 into a buffer in the
-// first cache, from which AMX multiplies: a chunk at a time for up to 16 rows, a panel of k_block inputs that all rows
-// share above. Sums run in order of K in blocks of 32, as in the dense kernel.
+// linear.cpu_w12_amx_bf16 and linear.cpu_w11_amx_bf16: one row is multiplied in registers in AMX's order
+// (amx_order.hpp); for more, weights are decoded with AVX-512 into a buffer in the first cache, from which AMX
+// multiplies: a chunk at a time for up to 16 rows, a panel of k_block inputs that all rows share above. Sums run in
+// order of K in blocks of 32, as in the dense kernel.
 #include "plugins/linear/coded_backend.hpp"
 
 #if defined(__x86_64__)
-#include "plugins/linear/coded_avx512.hpp"
+#include "plugins/linear/amx_order.hpp"
 #define TARE_CODED_AMX __attribute__((target(TARE_CODED_TARGET ",amx-tile,amx-bf16")))
 
 namespace tare::linear {
@@ -25,36 +26,110 @@ TARE_CODED_AMX void configure(int64_t x_rows) {
   _tile_loadconfig(&c);
 }
 
+// Adds one decoded chunk to the sums, which rest in tiles 0 to 3.
+TARE_CODED_AMX inline void add_chunk(const std::byte* w, const std::byte* x, int64_t x_stride) {
+  _tile_loadd(4, x, x_stride);
+  _tile_loadd(6, w, 64);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_loadd(7, w + kTileBytes, 64);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(6, w + 2 * kTileBytes, 64);
+  _tile_dpbf16ps(2, 4, 6);
+  _tile_loadd(7, w + 3 * kTileBytes, 64);
+  _tile_dpbf16ps(3, 4, 7);
+}
+TARE_CODED_AMX inline void zero_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+TARE_CODED_AMX inline void load_sums(const float* sums) {
+  _tile_loadd(0, sums, 256);
+  _tile_loadd(1, sums + 16, 256);
+  _tile_loadd(2, sums + 32, 256);
+  _tile_loadd(3, sums + 48, 256);
+}
+TARE_CODED_AMX inline void store_sums(float* sums) {
+  _tile_stored(0, sums, 256);
+  _tile_stored(1, sums + 16, 256);
+  _tile_stored(2, sums + 32, 256);
+  _tile_stored(3, sums + 48, 256);
+}
+
+// The next chunk of each strip, in the dense order: two streams side by side keep more of the memory under way, and
+// coded weights are so few bytes that one stream does not fill a core's share.
+template <int kStrips, class Source>
+TARE_CODED_INLINE void decode_chunks(Source (&sources)[kStrips], std::byte* out, int64_t prefetch) {
+#pragma GCC unroll 1
+  for (int record = 0; record < static_cast<int>(kRecordsPerTile); ++record)
+#pragma GCC unroll 2
+    for (int s = 0; s < kStrips; ++s) {
+      const char* const ahead = part_ahead(sources[s], record, prefetch);
+      std::byte* const to = out + s * kChunkBytes;
+      if (sources[s].has_escape(record)) [[unlikely]]
+        decode_record<true>(sources[s], record, to, ahead);
+      else
+        decode_record<false>(sources[s], record, to, ahead);
+    }
+#pragma GCC unroll 2
+  for (int s = 0; s < kStrips; ++s) sources[s].next_chunk();
+}
+
+// One strip, or two whose sums take turns in the tiles. A chunk is multiplied after the next one was decoded: tile
+// loads wait for the stores before them, which have left by then.
+template <int kStrips, class Source>
+TARE_CODED_AMX inline void multiply_strips(Source (&sources)[kStrips], int64_t chunks, const std::byte* x,
+                                           int64_t x_stride, int64_t prefetch, float* sums) {
+  alignas(64) std::byte buffers[2][kStrips * kChunkBytes];
+  zero_sums();
+  if (kStrips > 1) store_sums(sums), store_sums(sums + 16 * kStripOutputs);
+  if (chunks > 0) decode_chunks(sources, buffers[0], prefetch);
+  for (int64_t c = 0; c < chunks; ++c) {
+    if (c + 1 < chunks) decode_chunks(sources, buffers[(c + 1) % 2], prefetch);
+#pragma GCC unroll 2
+    for (int s = 0; s < kStrips; ++s) {
+      float* const at = sums + s * 16 * kStripOutputs;
+      if (kStrips > 1) load_sums(at);
+      add_chunk(buffers[c % 2] + s * kChunkBytes, x + c * 64, x_stride);
+      if (kStrips > 1) store_sums(at);
+    }
+  }
+  if (kStrips == 1) store_sums(sums);
+}
+
+template <class Source>
+TARE_CODED void multiply_one(const CodedMatrix& matrix, const MultiplyBlock& b) {
+  const FlushSubnormals flush;
+  const int64_t chunks = num_chunks(b.inputs), x_stride = b.x.row_stride * 2;
+  const auto* const x = static_cast<const std::byte*>(b.x.data);
+  for (int64_t s = 0; s < b.strips; s += 2) {
+    float* const sums = b.sums + s * 16 * kStripOutputs;
+    if (s + 1 < b.strips) {
+      Source two[] = {Source(matrix, b.first_strip + s), Source(matrix, b.first_strip + s + 1)};
+      multiply_in_amx_order<1>(two, chunks, x, x_stride, b.prefetch, sums, 16 * kStripOutputs);
+    } else {
+      Source one[] = {Source(matrix, b.first_strip + s)};
+      multiply_in_amx_order<1>(one, chunks, x, x_stride, b.prefetch, sums, 0);
+    }
+  }
+}
+
 template <class Source>
 TARE_CODED_AMX void multiply_few(const CodedMatrix& matrix, const MultiplyBlock& b) {
+  if (b.rows == 1) return multiply_one<Source>(matrix, b);
   configure(b.rows);
   const int64_t chunks = num_chunks(b.inputs), x_stride = b.x.row_stride * 2;
   const auto* const x = static_cast<const std::byte*>(b.x.data);
-  alignas(64) std::byte buffers[2][kChunkBytes];  // one is multiplied while the other fills
-  for (int64_t s = 0; s < b.strips; ++s) {
-    Source source(matrix, b.first_strip + s);
+  for (int64_t s = 0; s < b.strips; s += 2) {
     float* const sums = b.sums + s * 16 * kStripOutputs;
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int64_t c = 0; c < chunks; ++c) {
-      std::byte* const w = buffers[c % 2];
-      decode_chunk(source, w, b.prefetch);
-      _tile_loadd(4, x + c * 64, x_stride);
-      _tile_loadd(6, w, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, w + kTileBytes, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(6, w + 2 * kTileBytes, 64);
-      _tile_dpbf16ps(2, 4, 6);
-      _tile_loadd(7, w + 3 * kTileBytes, 64);
-      _tile_dpbf16ps(3, 4, 7);
+    if (s + 1 < b.strips) {
+      Source two[] = {Source(matrix, b.first_strip + s), Source(matrix, b.first_strip + s + 1)};
+      multiply_strips(two, chunks, x, x_stride, b.prefetch, sums);
+    } else {
+      Source one[] = {Source(matrix, b.first_strip + s)};
+      multiply_strips(one, chunks, x, x_stride, b.prefetch, sums);
     }
-    _tile_stored(0, sums, 256);
-    _tile_stored(1, sums + 16, 256);
-    _tile_stored(2, sums + 32, 256);
-    _tile_stored(3, sums + 48, 256);
   }
   _tile_release();
 }

@@ -9,7 +9,7 @@
 namespace tare::linear {
 namespace {
 
-constexpr int64_t kMostRows = 6, kPanelChunks = 8;
+constexpr int64_t kMostRows = 6, kMostPairedRows = 2, kPanelChunks = 8;
 
 struct Rows {
   const std::byte* x;
@@ -35,49 +35,61 @@ TARE_CODED_INLINE void step(Source& source, int record, const std::byte* x, int6
   }
 }
 
-template <int kRows, class Source>
-TARE_CODED __attribute__((noinline)) void multiply_rows(Source source, int64_t chunks, Rows rows, int64_t prefetch,
-                                                        bool goes_on) {
-  __m512 sum[kRows][kTiles];
+// One strip, or two neighbours in turn: two streams of memory keep more of it under way, and coded weights are so few
+// bytes that one stream does not fill a core's share.
+template <int kRows, int kStrips, class Source>
+TARE_CODED __attribute__((noinline)) void multiply_rows(Source (&sources)[kStrips], int64_t chunks, Rows rows,
+                                                        int64_t next_sums, int64_t prefetch, bool goes_on) {
+  __m512 sum[kStrips][kRows][kTiles];
+#pragma GCC unroll 2
+  for (int s = 0; s < kStrips; ++s)
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
+    for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-    for (int t = 0; t < static_cast<int>(kTiles); ++t)
-      sum[r][t] = goes_on ? _mm512_loadu_ps(rows.sums + r * kStripOutputs + t * kTileOutputs) : _mm512_setzero_ps();
+      for (int t = 0; t < static_cast<int>(kTiles); ++t)
+        sum[s][r][t] = goes_on ? _mm512_loadu_ps(rows.sums + s * next_sums + r * kStripOutputs + t * kTileOutputs)
+                               : _mm512_setzero_ps();
   for (int64_t c = 0; c < chunks; ++c, rows.x += 64) {
 #pragma GCC unroll 1
     for (int record = 0; record < static_cast<int>(kRecordsPerTile); ++record) {
-      const char* const ahead = part_ahead(source, record, prefetch);
-      if (source.has_escape(record)) [[unlikely]]
-        step<kRows, true>(source, record, rows.x, rows.stride, ahead, sum);
-      else
-        step<kRows, false>(source, record, rows.x, rows.stride, ahead, sum);
+#pragma GCC unroll 2
+      for (int s = 0; s < kStrips; ++s) {
+        const char* const ahead = part_ahead(sources[s], record, prefetch);
+        if (sources[s].has_escape(record)) [[unlikely]]
+          step<kRows, true>(sources[s], record, rows.x, rows.stride, ahead, sum[s]);
+        else
+          step<kRows, false>(sources[s], record, rows.x, rows.stride, ahead, sum[s]);
+      }
     }
-    source.next_chunk();
+#pragma GCC unroll 2
+    for (int s = 0; s < kStrips; ++s) sources[s].next_chunk();
   }
+#pragma GCC unroll 2
+  for (int s = 0; s < kStrips; ++s)
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
+    for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 4
-    for (int t = 0; t < static_cast<int>(kTiles); ++t)
-      _mm512_storeu_ps(rows.sums + r * kStripOutputs + t * kTileOutputs, sum[r][t]);
+      for (int t = 0; t < static_cast<int>(kTiles); ++t)
+        _mm512_storeu_ps(rows.sums + s * next_sums + r * kStripOutputs + t * kTileOutputs, sum[s][r][t]);
 }
 
 template <class Source>
 TARE_CODED void by_rows(int64_t rows, const Source& source, int64_t chunks, const Rows& at, int64_t prefetch,
                         bool goes_on) {
+  Source one[] = {source};
   switch (rows) {
     case 1:
-      return multiply_rows<1>(source, chunks, at, prefetch, goes_on);
+      return multiply_rows<1>(one, chunks, at, 0, prefetch, goes_on);
     case 2:
-      return multiply_rows<2>(source, chunks, at, prefetch, goes_on);
+      return multiply_rows<2>(one, chunks, at, 0, prefetch, goes_on);
     case 3:
-      return multiply_rows<3>(source, chunks, at, prefetch, goes_on);
+      return multiply_rows<3>(one, chunks, at, 0, prefetch, goes_on);
     case 4:
-      return multiply_rows<4>(source, chunks, at, prefetch, goes_on);
+      return multiply_rows<4>(one, chunks, at, 0, prefetch, goes_on);
     case 5:
-      return multiply_rows<5>(source, chunks, at, prefetch, goes_on);
+      return multiply_rows<5>(one, chunks, at, 0, prefetch, goes_on);
     default:
-      return multiply_rows<6>(source, chunks, at, prefetch, goes_on);
+      return multiply_rows<6>(one, chunks, at, 0, prefetch, goes_on);
   }
 }
 
@@ -91,6 +103,15 @@ TARE_CODED void multiply_strips(const CodedMatrix& matrix, const MultiplyBlock& 
   for (int64_t s = 0; s < b.strips; ++s) {
     Source source(matrix, b.first_strip + s);
     float* const sums = b.sums + s * sums_per_strip;
+    if (b.rows <= kMostPairedRows && s + 1 < b.strips) {
+      Source two[] = {source, Source(matrix, b.first_strip + ++s)};
+      const Rows at{x, stride, sums};
+      if (b.rows == 1)
+        multiply_rows<1>(two, chunks, at, sums_per_strip, b.prefetch, false);
+      else
+        multiply_rows<2>(two, chunks, at, sums_per_strip, b.prefetch, false);
+      continue;
+    }
     if (b.rows <= kMostRows) {
       by_rows(b.rows, source, chunks, {x, stride, sums}, b.prefetch, false);
       continue;
@@ -129,7 +150,7 @@ class CodedAvx512Backend final : public CodedBackend {
     return CodedBackend::supports(problem, shape);
   }
   CpuConfig fallback(const LinearShape&, int64_t rows) const noexcept override {
-    return {.prefetch = 2048, .strips = 4, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
+    return {.prefetch = 1536, .strips = 4, .rows = rows <= 64 ? 64 : 192, .k_block = 0};
   }
   std::vector<CpuConfig> space(const LinearShape&, int64_t rows) const override {
     std::vector<CpuConfig> out;

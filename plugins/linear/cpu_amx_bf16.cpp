@@ -1,4 +1,5 @@
-// linear.cpu_amx_bf16: AMX tiles at every M under one numerics id. Rows of x are the A tile (as many tile rows as there
+// linear.cpu_amx_bf16: one numerics id at every M: one row by multiply-adds in AMX's order (amx_order.hpp), more by AMX
+// tiles. Rows of x are the A tile (as many tile rows as there
 // are rows of x, so that M = 1 costs little), weights the B tile as they lie. Sums run in order of K in blocks of 32;
 // in a block the hardware adds even and odd K apart, unlike vdpbf16ps: never one id with it. (Intel, Architecture
 // Instruction Set Extensions Programming Reference, TDPBF16PS.)
@@ -11,7 +12,7 @@
 #include "plugins/linear/cpu_tiles.hpp"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "plugins/linear/amx_order.hpp"
 #define TARE_AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
 
 namespace tare::linear {
@@ -39,8 +40,18 @@ TARE_AMX __attribute__((always_inline)) inline void fetch(const char* ahead, int
   for (int64_t line = 0; line < part; line += 64) _mm_prefetch(ahead + quarter * part + line, _MM_HINT_T1);
 }
 
+TARE_CODED void multiply_one(const MultiplyBlock& b) {
+  const FlushSubnormals flush;
+  for (int64_t s = 0; s < b.strips; ++s) {
+    PanelSource one[] = {{b.weights + s * b.strip_bytes}};
+    multiply_in_amx_order<1>(one, num_chunks(b.inputs), static_cast<const std::byte*>(b.x.data), 0, b.prefetch,
+                             b.sums + s * 16 * kStripOutputs, 0);
+  }
+}
+
 // At most 16 rows: a stream through the weights, four tiles a chunk.
 TARE_AMX void multiply_few(const MultiplyBlock& b) {
+  if (b.rows == 1) return multiply_one(b);
   configure(b.rows, b.rows, b.rows);
   const int64_t chunks = num_chunks(b.inputs), x_stride = b.x.row_stride * 2;
   const int64_t ahead_bytes = b.prefetch == 0 ? 0 : kChunkBytes;
@@ -210,7 +221,7 @@ class AmxBackend final : public CpuBackend {
   }
   std::string numerics(const Problem&) const override { return "k-seq-amx"; }
   CpuConfig fallback(const LinearShape&, int64_t rows) const noexcept override {
-    if (rows <= 64) return {.prefetch = 1024, .strips = 4, .rows = 64, .k_block = 0};
+    if (rows <= 64) return {.prefetch = rows == 1 ? 2048 : 1024, .strips = 4, .rows = 64, .k_block = 0};
     return {.prefetch = 1024, .strips = rows < 256 ? 2 : 4, .rows = 256, .k_block = 256};
   }
   std::vector<CpuConfig> space(const LinearShape&, int64_t rows) const override {

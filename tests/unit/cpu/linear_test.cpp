@@ -153,6 +153,38 @@ TEST_CASE("a row's bits do not depend on the other rows, the bucket, the threads
   }
 }
 
+TEST_CASE("one row has the bits of many for every exponent: subnormals, infinities, sums that overflow or vanish") {
+  auto device = open_cpu(2);
+  for (const Backend& b : backends()) {
+    if (b.backend == nullptr) continue;
+    const auto candidate = make_candidate(b.backend, Tail::none);
+    for (const int least : {0, 0, 90, 150, 200}) {  // biased exponents of both factors begin here
+      Case c({.outputs = {200}, .inputs = 160, .out = DType::f32, .seed = static_cast<uint32_t>(least + 1)}, 17);
+      if (!runs_here(b, *candidate, c.problem(*device, 1))) break;
+      CAPTURE(b.name);
+      CAPTURE(least);
+      std::mt19937 random(static_cast<uint32_t>(least));
+      for (std::vector<std::byte>* bytes : {&c.x(), &c.weight(0).plain})
+        for (size_t i = 0; i + 1 < bytes->size(); i += 2) {
+          const uint64_t exponent = std::min<uint64_t>(255, static_cast<uint64_t>(least) + random() % 70);
+          uint64_t bits = (random() & 0x807f) | exponent << 7;
+          if (exponent == 255) bits &= 0xff80;  // no NaN: which payload a sum has is not promised
+          const auto number = static_cast<uint16_t>(bits);
+          std::memcpy(bytes->data() + i, &number, 2);
+        }
+      const auto together = c.run(*device, *candidate, 17);
+      for (const int64_t r : {int64_t{0}, int64_t{5}, int64_t{16}}) {
+        const auto alone = c.run(*device, *candidate, 1, r);
+        const auto same = row(together, 0, r, 17);
+        for (size_t i = 0; i < 200; ++i) {
+          const float a = get(alone[0], i, DType::f32), t = get(same, i, DType::f32);
+          CHECK((std::isnan(a) ? std::isnan(t) : std::memcmp(&a, &t, 4) == 0));
+        }
+      }
+    }
+  }
+}
+
 // The separate ops, by their definitions.
 std::vector<std::byte> finished_apart(Case& c, const Outputs& products, int64_t rows,
                                       const std::vector<float>& residual) {
