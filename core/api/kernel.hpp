@@ -62,6 +62,7 @@ struct ProblemOp {
 struct Problem {
   std::string device_kind;
   std::vector<std::string> features;  // of the device
+  int32_t units = 0;                  // DeviceInfo::units; 0: unknown
   std::vector<ProblemOp> ops;         // each uses a result of the one before
   int64_t rows = 1;                   // the most rows this bucket has
   int64_t sequences = 1;
@@ -81,7 +82,10 @@ struct WeightView {
   std::string_view layout;           // Layout::id
   const WeightInfo* info = nullptr;  // absent weights: null
   const Layout* decoder = nullptr;   // of that layout: reads rows out of it on the host
+  // Its first min(bytes, kWeightHeadBytes) in host memory, where layouts keep their header; null: read them at `data`.
+  const void* head = nullptr;
 };
+inline constexpr int64_t kWeightHeadBytes = 256;
 
 struct Launch {
   Device& device;
@@ -96,6 +100,9 @@ struct Launch {
 class Instance {
  public:
   virtual ~Instance() = default;
+  // Once before the first launch, with the weights that every launch will have: the place to compile what depends on
+  // how they lie. An executor calls it; whoever launches without it pays at the first launch.
+  virtual Status bind(std::span<const WeightView>) noexcept { return {}; }
   virtual Status launch(const Launch& launch) noexcept = 0;
 };
 
@@ -147,6 +154,22 @@ class LayoutSurvey {
   virtual Result<std::unique_ptr<LayoutPlan>> finish() = 0;
 };
 
+// Lays whole weights out on a device itself, from plain numbers in its memory: what a layout offers for devices that
+// are faster at it than the host. One thread.
+class DeviceEncoder {
+ public:
+  struct Encoded {
+    std::unique_ptr<Buffer> buffer;  // the laid-out weight, of exactly its bytes
+    std::string note;                // as LayoutPlan::note()
+    bool pays = true;
+  };
+  virtual ~DeviceEncoder() = default;
+  // `plain`: the row-major matrix [outputs, inputs] in device memory, written by work on `stream` before. Has finished
+  // with it when it returns.
+  virtual Result<Encoded> encode(Stream& stream, const WeightInfo& weight, const void* plain,
+                                 std::string_view label) = 0;
+};
+
 // How a weight lies in device memory: a code (which bytes) and an order (where they lie): id "code/order", for example
 // "dense/rows", "dense/cpu-tiles", "w12/cpu-tiles". The numbers survive exactly: decode(encode(x)) == x, bit for bit.
 class Layout {
@@ -171,6 +194,10 @@ class Layout {
   // of bytes().
   virtual Result<std::unique_ptr<LayoutSurvey>> survey(const WeightInfo&) const {
     return std::unique_ptr<LayoutSurvey>();
+  }
+  // Null: the host lays it out. The encoder outlives neither the layout nor `device`.
+  virtual Result<std::unique_ptr<DeviceEncoder>> device_encoder(Device&) const {
+    return std::unique_ptr<DeviceEncoder>();
   }
 };
 

@@ -52,6 +52,7 @@ Problem problem_of(const PlanContext& context, std::span<const int32_t> nodes, c
   Problem problem;
   problem.device_kind = context.device.kind;
   problem.features = context.device.features;
+  problem.units = context.device.units;
   problem.sequences = bucket.sequences;
   problem.deterministic = context.deterministic;
   problem.constants = program.constants;

@@ -82,6 +82,8 @@ Status PlanExecutor::prepare(const Plan& plan) {
     for (int32_t v : step.inputs) bound.inputs.push_back(view(v));
     for (int32_t v : step.outputs) bound.outputs.push_back(view(v));
     for (int32_t w : step.weights) bound.weights.push_back(w < 0 ? WeightView{} : weights_->view(w));
+    if (Status status = bound.instance->bind(bound.weights); !status.ok())
+      return std::move(status).in(step.choice.kernel->id());
     if (step.state >= 0) bound.state = &state_->view(step.state);
     bound.scratch = {base + step.scratch_offset, static_cast<size_t>(step.scratch_bytes)};
     steps.push_back(std::move(bound));

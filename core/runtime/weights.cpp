@@ -104,8 +104,12 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
                                     return plans[w] != nullptr ? plans[w]->encode(begin, end, plain, to)
                                                                : layouts[w]->encode(info, begin, end, plain, to);
                                   }));
-    out->views_.push_back(
-        {.data = to, .bytes = sizes[w], .layout = layouts[w]->id(), .info = &out->infos_[w], .decoder = layouts[w]});
+    out->views_.push_back({.data = to,
+                           .bytes = sizes[w],
+                           .layout = layouts[w]->id(),
+                           .info = &out->infos_[w],
+                           .decoder = layouts[w],
+                           .head = to});
   }
   return out;
 }
