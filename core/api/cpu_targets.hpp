@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace tare {
@@ -44,6 +45,21 @@ inline std::vector<CpuTarget> cpu_targets_for(std::span<const std::string> featu
 #endif
   out.push_back(CpuTarget::baseline);
   return out;
+}
+// In a source that Highway compiled for several targets, after the last of them: the address of that function (or
+// table) of the target, or of the baseline's where it was not compiled. `name` is looked up in every target's
+// namespace.
+#define TARE_CHOOSE_CPU_TARGET(target, name)                                                              \
+  ::tare::choose_cpu_target((target), &HWY_NAMESPACE::name, HWY_CHOOSE_SSE4(name), HWY_CHOOSE_AVX2(name), \
+                            HWY_CHOOSE_AVX3(name))
+template <class F>
+constexpr F* choose_cpu_target(CpuTarget target, F* baseline, std::type_identity_t<F*> sse4,
+                               std::type_identity_t<F*> avx2, std::type_identity_t<F*> avx512) noexcept {
+  F* const chosen = target == CpuTarget::avx512 ? avx512
+                    : target == CpuTarget::avx2 ? avx2
+                    : target == CpuTarget::sse4 ? sse4
+                                                : nullptr;
+  return chosen != nullptr ? chosen : baseline;
 }
 inline CpuTarget best_cpu_target(std::span<const std::string> features) { return cpu_targets_for(features).front(); }
 

@@ -148,22 +148,7 @@ HWY_AFTER_NAMESPACE();
 namespace tare::elementwise {
 
 PieceFunctions piece_functions(CpuTarget target) noexcept {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3
-    case CpuTarget::avx512:
-      return N_AVX3::functions();
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case CpuTarget::avx2:
-      return N_AVX2::functions();
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case CpuTarget::sse4:
-      return N_SSE4::functions();
-#endif
-    default:
-      return HWY_NAMESPACE::functions();
-  }
+  return TARE_CHOOSE_CPU_TARGET(target, functions)();
 }
 
 }  // namespace tare::elementwise

@@ -287,22 +287,7 @@ HWY_AFTER_NAMESPACE();
 namespace tare::linear {
 
 CodedMultiplyFunction coded_highway_function(CpuTarget target) noexcept {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3
-    case CpuTarget::avx512:
-      return N_AVX3::function();
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case CpuTarget::avx2:
-      return N_AVX2::function();
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case CpuTarget::sse4:
-      return N_SSE4::function();
-#endif
-    default:
-      return HWY_NAMESPACE::function();
-  }
+  return TARE_CHOOSE_CPU_TARGET(target, function)();
 }
 
 }  // namespace tare::linear

@@ -112,22 +112,7 @@ HWY_AFTER_NAMESPACE();
 namespace tare::linear {
 
 FinishFunction finish_for(CpuTarget target) noexcept {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3
-    case CpuTarget::avx512:
-      return N_AVX3::finish;
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case CpuTarget::avx2:
-      return N_AVX2::finish;
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case CpuTarget::sse4:
-      return N_SSE4::finish;
-#endif
-    default:
-      return HWY_NAMESPACE::finish;
-  }
+  return TARE_CHOOSE_CPU_TARGET(target, finish);
 }
 
 ActivationTable::ActivationTable(Activation activation) : values_(65536) {

@@ -134,22 +134,7 @@ HWY_AFTER_NAMESPACE();
 namespace tare::norm {
 
 RowFunction row_function(CpuTarget target) noexcept {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3
-    case CpuTarget::avx512:
-      return N_AVX3::run;
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case CpuTarget::avx2:
-      return N_AVX2::run;
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case CpuTarget::sse4:
-      return N_SSE4::run;
-#endif
-    default:
-      return HWY_NAMESPACE::run;
-  }
+  return TARE_CHOOSE_CPU_TARGET(target, run);
 }
 
 }  // namespace tare::norm

@@ -137,22 +137,7 @@ HWY_AFTER_NAMESPACE();
 namespace tare::rotary {
 
 TurnFunction turn_function(CpuTarget target) noexcept {
-  switch (target) {
-#if HWY_TARGETS & HWY_AVX3
-    case CpuTarget::avx512:
-      return N_AVX3::turn;
-#endif
-#if HWY_TARGETS & HWY_AVX2
-    case CpuTarget::avx2:
-      return N_AVX2::turn;
-#endif
-#if HWY_TARGETS & HWY_SSE4
-    case CpuTarget::sse4:
-      return N_SSE4::turn;
-#endif
-    default:
-      return HWY_NAMESPACE::turn;
-  }
+  return TARE_CHOOSE_CPU_TARGET(target, turn);
 }
 
 }  // namespace tare::rotary
