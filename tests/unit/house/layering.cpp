@@ -15,6 +15,8 @@ const std::vector<Rule>& rules() {
       {"core/api/", {}},
       {"core/base/", {"core/api/"}},
       {"core/tensor/", {"core/api/", "core/base/"}},
+      {"core/report/", {"core/api/", "core/base/"}},
+      {"core/synth/", {"core/api/", "core/base/"}},
       {"core/device/", {"core/api/", "core/base/"}},
       {"core/config/", {"core/api/", "core/base/"}},
       {"core/plugin/", {"core/api/", "core/base/"}},
@@ -28,7 +30,8 @@ const std::vector<Rule>& rules() {
       // The application meets plugins through the door.
       {"core/app/", {"core/", "jit/", "autotune/"}},
       {"jit/", {"core/api/", "core/base/", "core/device/", "core/registry/"}},
-      {"autotune/", {"core/api/", "core/base/", "core/device/", "core/registry/", "core/program/", "jit/"}},
+      {"autotune/",
+       {"core/api/", "core/base/", "core/report/", "core/device/", "core/registry/", "core/program/", "jit/"}},
       {"models/blocks/", {"core/api/"}},
       {"docs/guide/", {"core/api/"}},
   };
