@@ -80,6 +80,15 @@ class CpuParallel {
   virtual void run(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int32_t)>& body) = 0;
 };
 
+// pinned_memory/1: host memory that copies to and from the device reach without a detour, and asynchronously. [any
+// thread]
+class PinnedMemory {
+ public:
+  static constexpr std::string_view kInterface = "pinned_memory/1";
+  virtual ~PinnedMemory() = default;
+  virtual Result<std::unique_ptr<Buffer>> allocate_pinned(size_t bytes) = 0;  // Buffer::data() is a host address
+};
+
 struct DeviceOptions {
   int32_t threads = 0;       // 0: all cores that this process may use
   int64_t memory_bytes = 0;  // budget; 0: the provider's default share

@@ -195,7 +195,7 @@ struct LaunchDescription {
   LaunchDescription(const LaunchDescription&) = delete;
 };
 
-class CudaDevice final : public Device, public jit::CudaLaunch {
+class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMemory {
  public:
   CudaDevice(ContextRef context, DeviceInfo info, std::string architecture, int shared_limit, int version,
              int64_t budget)
@@ -243,7 +243,9 @@ class CudaDevice final : public Device, public jit::CudaLaunch {
   }
   bool host_addressable() const noexcept override { return false; }
   void* query(std::string_view interface) noexcept override {
-    return interface == jit::CudaLaunch::kInterface ? static_cast<jit::CudaLaunch*>(this) : nullptr;
+    if (interface == jit::CudaLaunch::kInterface) return static_cast<jit::CudaLaunch*>(this);
+    if (interface == PinnedMemory::kInterface) return static_cast<PinnedMemory*>(this);
+    return nullptr;
   }
 
   std::string_view architecture() const noexcept override { return architecture_; }
