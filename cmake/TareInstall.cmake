@@ -10,6 +10,10 @@ if(EXISTS ${PROJECT_SOURCE_DIR}/jit/cuh)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/jit/cuh/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tare/jit/cuh
           FILES_MATCHING PATTERN "*.cuh" PATTERN "*.hpp" PATTERN "*.h")
 endif()
+# Measured choices of kernels. A build tree has them where an installation does.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/tuning-db/ DESTINATION share/tare/tuning-db FILES_MATCHING PATTERN "*.toml")
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/tare)
+file(CREATE_LINK ${PROJECT_SOURCE_DIR}/tuning-db ${CMAKE_BINARY_DIR}/share/tare/tuning-db SYMBOLIC)
 install(TARGETS tare_api EXPORT tareTargets)
 install(EXPORT tareTargets NAMESPACE tare:: DESTINATION ${TARE_CMAKE_DESTINATION})
 

@@ -305,6 +305,16 @@ Result<std::string> TuningDatabase::numerics(const std::string& sku, const std::
   if (!s.run([&] { s >> out; })) return state_->problem("reading");
   return out;
 }
+Result<std::vector<KeptNumerics>> TuningDatabase::kept_numerics() const {
+  std::vector<KeptNumerics> out;
+  Statement s(state_->raw.db, "SELECT sku, problem, id FROM numerics ORDER BY sku, problem");
+  const bool done = s.run([&] {
+    KeptNumerics& k = out.emplace_back();
+    s >> k.sku, s >> k.problem, s >> k.numerics;
+  });
+  if (!done) return state_->problem("reading");
+  return out;
+}
 Result<std::string> TuningDatabase::keep_numerics(const std::string& sku, const std::string& problem,
                                                   const std::string& id) {
   TARE_ASSIGN_OR_RETURN(const std::string kept, numerics(sku, problem));

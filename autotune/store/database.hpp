@@ -48,6 +48,7 @@ class TuningDatabase {
   // The order of sums of a problem on a SKU: the first one kept stays; what is kept after the call is the result.
   Result<std::string> keep_numerics(const std::string& sku, const std::string& problem, const std::string& numerics);
   Result<std::string> numerics(const std::string& sku, const std::string& problem) const;  // empty: none yet
+  Result<std::vector<KeptNumerics>> kept_numerics() const;                                 // of all SKUs, sorted
   Status renumber(const std::string& sku);  // forgets them: outputs may change
 
  private:

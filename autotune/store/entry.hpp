@@ -40,6 +40,11 @@ struct TuningValue {
   std::string date;      // "2026-01-31"
   bool operator==(const TuningValue&) const = default;
 };
+// The order of sums that a problem has on a SKU: chosen once, whatever is fastest later.
+struct KeptNumerics {
+  std::string sku, problem, numerics;
+  bool operator==(const KeptNumerics&) const = default;
+};
 struct TuningEntry {
   TuningKey key;
   TuningValue value;

@@ -1,5 +1,6 @@
 #include "autotune/store/lookup.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <tuple>
 
@@ -8,7 +9,14 @@
 
 namespace tare {
 
-TuningStore::TuningStore(const DeviceInfo& device, std::span<const SkuEntries> sources, KernelHashes hashes)
+namespace {
+
+std::string_view first_op(std::string_view printed) { return printed.substr(0, printed.find("; ")); }
+
+}  // namespace
+
+TuningStore::TuningStore(const DeviceInfo& device, std::span<const SkuEntries> sources, KernelHashes hashes,
+                         std::span<const KeptNumerics> kept)
     : sku_(device.sku), hashes_(std::move(hashes)) {
   for (size_t order = 0; order < sources.size(); ++order) {
     const SkuEntries& source = sources[order];
@@ -18,8 +26,29 @@ TuningStore::TuningStore(const DeviceInfo& device, std::span<const SkuEntries> s
       const int64_t distance = source.sku == sku_ ? 0 : 1 + std::abs(source.units - device.units);
       by_problem_[e.key.problem].push_back({e, distance, order});
       ++entries_;
+      if (distance == 0 && e.key.rows == 1) best_gb_s_ = std::max(best_gb_s_, e.value.gb_s);
     }
   }
+  for (const KeptNumerics& k : kept)  // the plain product's own word goes over that of a chain that begins with it
+    if (k.sku == sku_ && first_op(k.problem) == k.problem) kept_.emplace(k.problem, k.numerics);
+  for (const KeptNumerics& k : kept)
+    if (k.sku == sku_) kept_.emplace(first_op(k.problem), k.numerics);
+  std::map<std::string, std::string, std::less<>> shared;
+  for (const auto& [problem, all] : by_problem_)
+    for (const One& one : all) {
+      if (one.distance > 0) continue;
+      const auto [at, fresh] = shared.try_emplace(std::string(first_op(problem)), one.entry.key.numerics);
+      if (!fresh && at->second != one.entry.key.numerics) at->second.clear();
+    }
+  for (auto& [problem, numerics] : shared)
+    if (!numerics.empty()) kept_.emplace(problem, std::move(numerics));
+}
+
+std::string TuningStore::kept_numerics(const Problem& problem) const {
+  if (kept_.empty()) return "";
+  const std::string printed = to_string(problem);
+  const auto at = kept_.find(first_op(printed));
+  return at == kept_.end() ? "" : at->second;
 }
 
 TuningStore::Found TuningStore::look_up(const std::string& problem, std::string_view layout, std::string_view numerics,

@@ -23,7 +23,9 @@ Result<std::unique_ptr<Host>> CommandLine::host() const {
   TARE_RETURN_IF_ERROR(apply_environment(process_environment(), &settings));
   TARE_RETURN_IF_ERROR(apply(settings));
   TARE_ASSIGN_OR_RETURN(auto log, make_log(settings.log));
-  return Host::open({.plugin_path = settings.plugin_path}, std::move(log));
+  return Host::open(
+      {.plugin_path = settings.plugin_path, .tuning = tuning_places(settings.tuning_database, process_environment())},
+      std::move(log));
 }
 
 int fail(std::string_view sentence) {
@@ -67,6 +69,7 @@ Result<RunningModel> load_for(const Host& host, const ModelOptions& o) {
                             .deterministic = !o.free_order,
                             .references_only = o.references,
                             .layout = o.layout,
+                            .tuning = host.tuning(info),
                             .show_progress = true};
   TARE_ASSIGN_OR_RETURN(PlannedModel planned,
                         plan_model(host, std::move(description), info, info.memory_bytes / 10 * 9, options));

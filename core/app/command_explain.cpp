@@ -30,13 +30,16 @@ int run(const CommandLine& line, const Options& o) {
   const DeviceInfo& info = (*device)->info();
   auto memory = parse_memory(o.model.memory, info.memory_bytes);
   if (!memory.ok()) return fail(memory.status());
+  const auto tuning = host->tuning(info);
   auto planned = plan_model(*host, std::move(*description), info, info.memory_bytes,
                             {.name = "",
                              .max_step_tokens = o.model.chunk,
                              .max_sequences = o.model.sequences,
                              .memory_bytes = *memory,
                              .deterministic = !o.model.free_order,
-                             .references_only = o.model.references});
+                             .references_only = o.model.references,
+                             .layout = o.model.layout,
+                             .tuning = tuning});
   if (!planned.ok()) return fail(planned.status());
   const Plan* plan = &planned->plans.back();
   for (const Plan& p : planned->plans)
@@ -45,9 +48,9 @@ int run(const CommandLine& line, const Options& o) {
       break;
     }
   if (o.as_json)
-    std::cout << explain_json(*planned, *plan) << '\n';
+    std::cout << explain_json(*planned, *plan, tuning.get()) << '\n';
   else
-    explain(*planned, *plan, info, std::cout);
+    explain(*planned, *plan, info, tuning.get(), std::cout);
   return 0;
 }
 

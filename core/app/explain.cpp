@@ -6,6 +6,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "core/app/pipelines.hpp"
 #include "core/base/progress.hpp"
 #include "core/program/ledger_of.hpp"
 #include "core/program/listing.hpp"
@@ -52,6 +53,57 @@ std::vector<std::pair<std::string, Row>> rows_of(const Plan& plan, const Settlem
   return rows;
 }
 
+std::string microseconds(double us) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(us < 100 ? 1 : 0) << us << " us";
+  return out.str();
+}
+void print_pipelines(const std::vector<PipelineGroup>& groups, std::ostream& out) {
+  out << "Pipelines by matrix and rows\n";
+  for (const PipelineGroup& group : groups) {
+    out << "  " << std::setw(4) << group.count << " x " << group.matrices << " [" << group.sizes << "], "
+        << group.layout << '\n';
+    for (size_t r = 0; r < group.ranges.size(); ++r) {
+      const PipelineRange& first = group.ranges[r];
+      size_t end = r;  // neighbours with one choice and one reason are one line
+      const auto same = [&](const PipelineRange& a) {
+        return a.kernel == first.kernel && a.config == first.config && a.ending == first.ending && a.note == first.note;
+      };
+      while (end + 1 < group.ranges.size() && same(group.ranges[end + 1]) && group.ranges[end + 1].us == 0) ++end;
+      const PipelineRange& last = group.ranges[end];
+      const std::string rows = first.first == last.last ? text(last.last) : text(first.first, "-", last.last);
+      out << "         " << std::left << std::setw(9) << rows << std::right << first.kernel
+          << (first.config.empty() ? "" : " " + first.config) << ", " << name(first.ending)
+          << (first.note.empty() ? "" : " (" + first.note + ")") << (last.us > 0 ? ", " + microseconds(last.us) : "")
+          << '\n';
+      r = end;
+    }
+  }
+  out << '\n';
+}
+boost::json::array json_of(const std::vector<PipelineGroup>& groups) {
+  boost::json::array out;
+  for (const PipelineGroup& group : groups) {
+    boost::json::array ranges;
+    for (const PipelineRange& r : group.ranges)
+      ranges.push_back({{"first", r.first},
+                        {"last", r.last},
+                        {"kernel", r.kernel},
+                        {"config", r.config},
+                        {"numerics", r.numerics},
+                        {"ending", name(r.ending)},
+                        {"note", r.note},
+                        {"us", r.us}});
+    out.push_back({{"matrices", group.matrices},
+                   {"count", group.count},
+                   {"sizes", group.sizes},
+                   {"layout", group.layout},
+                   {"problems", boost::json::array(group.problems.begin(), group.problems.end())},
+                   {"ranges", ranges}});
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string memory_table(const std::string& name, const MemoryPlan& memory, const ExecutorOptions& limits) {
@@ -70,7 +122,8 @@ std::string memory_table(const std::string& name, const MemoryPlan& memory, cons
   return out.str();
 }
 
-void explain(const PlannedModel& model, const Plan& plan, const DeviceInfo& device, std::ostream& out) {
+void explain(const PlannedModel& model, const Plan& plan, const DeviceInfo& device, const TuningStore* tuning,
+             std::ostream& out) {
   const Program& program = *model.description.program;
   out << "Program\n" << listing(program, 0) << '\n';
   const ProgramLedger ledger = ledger_of(program);
@@ -84,11 +137,12 @@ void explain(const PlannedModel& model, const Plan& plan, const DeviceInfo& devi
   }
   out << "  arena " << human_bytes(plan.arena_bytes) << " (" << human_bytes(plan.sum_bytes)
       << " were nothing shared)\n\n";
+  print_pipelines(pipelines_of(program, model.settlement, model.plans, tuning), out);
   out << memory_table(model.description.checkpoint.name, model.memory, model.executor);
   for (const std::string& note : model.description.checkpoint.notes) out << "  note: " << note << '\n';
 }
 
-std::string explain_json(const PlannedModel& model, const Plan& plan) {
+std::string explain_json(const PlannedModel& model, const Plan& plan, const TuningStore* tuning) {
   const Program& program = *model.description.program;
   boost::json::array steps, weights;
   for (const PlanStep& step : plan.steps) {
@@ -118,6 +172,7 @@ std::string explain_json(const PlannedModel& model, const Plan& plan) {
        {{"tokens", plan.bucket.tokens}, {"sequences", plan.bucket.sequences}, {"logit_rows", plan.bucket.logit_rows}}},
       {"steps", steps},
       {"weights", weights},
+      {"pipelines", json_of(pipelines_of(program, model.settlement, model.plans, tuning))},
       {"arena_bytes", plan.arena_bytes},
       {"memory",
        {{"weights", model.memory.weights},

@@ -1,4 +1,5 @@
-// What `tare explain` prints: Program, Plan of one bucket, memory ledger; for people and for machines. [any thread]
+// What `tare explain` prints: Program, Plan of one bucket, the pipelines of all buckets, memory ledger; for people and
+// for machines. [any thread]
 #pragma once
 #include <iosfwd>
 #include <string>
@@ -7,8 +8,10 @@
 
 namespace tare {
 
-void explain(const PlannedModel& model, const Plan& plan, const DeviceInfo& device, std::ostream& out);
-std::string explain_json(const PlannedModel& model, const Plan& plan);
+// `tuning` may be null.
+void explain(const PlannedModel& model, const Plan& plan, const DeviceInfo& device, const TuningStore* tuning,
+             std::ostream& out);
+std::string explain_json(const PlannedModel& model, const Plan& plan, const TuningStore* tuning);
 // The memory plan alone: serve and the quick start print it too.
 std::string memory_table(const std::string& name, const MemoryPlan& memory, const ExecutorOptions& limits);
 

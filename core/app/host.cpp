@@ -7,6 +7,7 @@ namespace tare {
 std::unique_ptr<Host> Host::open(const HostOptions& wanted, std::unique_ptr<Log> log) {
   auto host = std::unique_ptr<Host>(new Host);
   host->log_ = std::move(log);
+  host->tuning_ = wanted.tuning;
   host->ops_ = builtin_ops();
   PluginHostOptions options;
   options.search = {.config_path = wanted.plugin_path,

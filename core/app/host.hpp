@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/api/log.hpp"
+#include "core/app/tuning.hpp"
 #include "core/plugin/plugin_host.hpp"
 #include "core/program/op_table.hpp"
 #include "core/registry/registry.hpp"
@@ -13,6 +14,7 @@ namespace tare {
 
 struct HostOptions {
   std::vector<std::string> plugin_path;  // searched first, then the folder beside the program
+  TuningPlaces tuning = {};              // none unless named
 };
 
 class Host {
@@ -25,6 +27,11 @@ class Host {
   const Registry& registry() const noexcept { return registry_; }
   const OpTable& ops() const noexcept { return ops_; }
   std::span<const ModelFamily* const> families() const noexcept { return plugins_->registrations().families; }
+  const TuningPlaces& tuning_places() const noexcept { return tuning_; }
+  // What was measured for a device, read now; null when no place is named.
+  std::shared_ptr<const TuningStore> tuning(const DeviceInfo& device) const {
+    return open_tuning(tuning_, with_sku(device, sku_table(tuning_, *log_)), registry_, *log_);
+  }
   const TextService* text_service() const noexcept;  // null: no text plugin
   // Opens "cpu", "cuda:0", ...; refused with what was found where.
   Result<std::unique_ptr<Device>> open_device(std::string_view id, const DeviceOptions& options) const;
@@ -32,6 +39,7 @@ class Host {
  private:
   Host() = default;
   std::unique_ptr<Log> log_;
+  TuningPlaces tuning_;
   std::unique_ptr<PluginHost> plugins_;
   Registry registry_;
   OpTable ops_;

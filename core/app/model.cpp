@@ -119,7 +119,7 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
                             .device = device,
                             .deterministic = options.deterministic,
                             .references_only = options.references_only,
-                            .tuning = nullptr,
+                            .tuning = options.tuning.get(),
                             .chosen_layouts = asked};
   const std::vector<Bucket> buckets = buckets_for(out.executor);
   TARE_ASSIGN_OR_RETURN(out.settlement, settle(context, buckets));

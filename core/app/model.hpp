@@ -37,7 +37,8 @@ struct LoadOptions {
   bool references_only = false;
   // Code of the weights of linear layers: "dense", "w12", "w11" or a layout's full id; empty: what kernels like best.
   std::string layout = {};
-  bool show_progress = false;  // a bar on standard error while weights are read
+  std::shared_ptr<const TuningStore> tuning = {};  // null: nothing was measured
+  bool show_progress = false;                      // a bar on standard error while weights are read
 };
 // The bytes a model takes, by line, known before anything is allocated.
 struct MemoryPlan {

@@ -57,6 +57,7 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
   plan.device_bytes = device.memory_bytes;
   plan.budget_bytes = settings.device_memory.of(device.memory_bytes);
   int64_t left = plan.budget_bytes;
+  const auto tuning = host.tuning(device);
   for (size_t i = 0; i < settings.models.size(); ++i) {
     const ModelSettings& m = settings.models[i];
     LoadOptions options{.name = m.name,
@@ -66,6 +67,7 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
                         .deterministic = settings.deterministic,
                         .references_only = false,
                         .layout = layout_of(m),
+                        .tuning = tuning,
                         .show_progress = true};
     const std::string path = settings.resolve(m.source);
     auto description =

@@ -72,16 +72,24 @@ class Settler {
   Status settle(int32_t node) {
     const Node& n = context_.program.nodes[static_cast<size_t>(node)];
     std::vector<PassedOver> passed_over;
-    for (const bool references : {context_.references_only, !context_.references_only})
-      for (const Group& group : groups_for(context_, n.op)) {
-        if (group.takes.size() != 1) continue;
-        for (const KernelCandidate* candidate : group.candidates) {
-          if (candidate->is_reference() != references) continue;
-          const Verdict verdict = everywhere(*candidate, node);
-          if (verdict) return take(*candidate, node);
-          passed_over.push_back({std::string(candidate->id()), verdict.reason});
+    const auto groups = groups_for(context_, n.op);
+    const Problem problem = problem_of(context_, {&node, 1}, buckets_.front());
+    // An order of sums that was chosen once is kept as long as a kernel offers it.
+    std::string kept;
+    if (context_.tuning != nullptr && context_.deterministic && !context_.references_only)
+      kept = context_.tuning->kept_numerics(problem);
+    for (const std::string& wanted : kept.empty() ? std::vector<std::string>{""} : std::vector<std::string>{kept, ""})
+      for (const bool references : {context_.references_only, !context_.references_only})
+        for (const Group& group : groups) {
+          if (group.takes.size() != 1) continue;
+          for (const KernelCandidate* candidate : group.candidates) {
+            if (candidate->is_reference() != references) continue;
+            if (!wanted.empty() && (!candidate->supports(problem) || candidate->numerics(problem) != wanted)) continue;
+            const Verdict verdict = everywhere(*candidate, node);
+            if (verdict) return take(*candidate, node);
+            passed_over.push_back({std::string(candidate->id()), verdict.reason});
+          }
         }
-      }
     return no_kernel(context_, n, passed_over);
   }
   Verdict everywhere(const KernelCandidate& candidate, int32_t node) {

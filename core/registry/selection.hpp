@@ -29,6 +29,8 @@ class TuningLookup {
   // `layout`: of the problem's first weight. `numerics`: the id that must be kept; empty: any.
   virtual std::optional<TunedChoice> find(const Problem& problem, std::string_view layout,
                                           std::string_view numerics) const = 0;
+  // The order of sums that was chosen for this problem once and is kept; empty: none was, any will do.
+  virtual std::string kept_numerics(const Problem&) const { return ""; }
 };
 
 // Layouts that are settled already: of weight `position` of op `op_index`; empty: still open.
