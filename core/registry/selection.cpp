@@ -39,7 +39,9 @@ std::optional<Choice> select(std::span<const KernelCandidate* const> candidates,
                              const Constraints& constraints, const TuningLookup* tuning,
                              std::vector<PassedOver>& passed_over) {
   if (tuning != nullptr && !constraints.references_only) {
-    const std::string_view layout = constraints.settled ? constraints.settled(constraints.context, 0, 0) : "";
+    const auto& weights = problem.first().weights;
+    const bool laid = constraints.settled != nullptr && !weights.empty() && weights.front().has_value();
+    const std::string_view layout = laid ? constraints.settled(constraints.context, 0, 0) : "";
     if (auto tuned = tuning->find(problem, layout, constraints.numerics)) {
       const auto at = std::ranges::find(candidates, std::string_view(tuned->kernel), &KernelCandidate::id);
       Verdict verdict = at == candidates.end() ? Verdict::no("the tuning database names it, no plugin brings it")
