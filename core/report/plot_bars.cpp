@@ -27,6 +27,7 @@ struct Stack {  // positive parts grow up, negative ones down
 };
 
 // Labels that fit: level when they are short, else slanted, else only every n-th.
+constexpr double kWidestLabel = 185;
 struct Labels {
   bool slanted = false;
   size_t every = 1;
@@ -39,17 +40,20 @@ Labels fit(const BarPlot& plot) {
   Labels out;
   if (widest + 8 <= room) return out;
   if (widest > 40) {
-    out.slanted = true;
-    out.below = 32 + std::min(140.0, widest * 0.72) + (plot.category_title.empty() ? 0 : 14);
+    out.slanted = true;  // 40 degrees: 0.64 of the length goes down
+    out.below = 30 + std::min(kWidestLabel, widest) * 0.64 + (plot.category_title.empty() ? 0 : 14);
   }
   out.every = static_cast<size_t>(std::ceil((out.slanted ? 16 : widest + 8) / room));
   return out;
 }
+// Names of tensors tell most at their ends.
 std::string shortened(const std::string& words) {
-  if (text_width(words) <= 190) return words;
-  size_t end = 25;
-  while (end > 0 && (words[end] & 0xc0) == 0x80) --end;
-  return words.substr(0, end) + "\u2026";
+  if (text_width(words) <= kWidestLabel) return words;
+  const auto inside = [&](size_t i) { return (words[i] & 0xc0) == 0x80; };
+  size_t begin = 6, end = words.size() - 20;
+  while (begin > 0 && inside(begin)) --begin;
+  while (end < words.size() && inside(end)) ++end;
+  return words.substr(0, begin) + "\u2026" + words.substr(end);
 }
 
 }  // namespace
@@ -84,6 +88,7 @@ std::string svg(const BarPlot& plot, const std::string& id) {
   const double room = (box.right - box.left) / static_cast<double>(std::max<size_t>(1, categories));
   const double ground = y.at(plot.y.scale == Scale::linear ? std::clamp(0.0, y.from(), y.to()) : y.from());
   const double gap = room * (room < 4 ? 0.05 : 0.12);
+  const bool logarithmic = plot.y.scale != Scale::linear;
   for (size_t i = 0; i < categories; ++i) {
     const double left = box.left + room * static_cast<double>(i) + gap, right = left + room - 2 * gap;
     const double each = (right - left) / static_cast<double>(std::max<size_t>(1, plot.series.size()));
@@ -91,7 +96,7 @@ std::string svg(const BarPlot& plot, const std::string& id) {
     for (size_t s = 0; s < plot.series.size(); ++s) {
       const auto& series = plot.series[s];
       const double v = value_of(series.values, i);
-      if (!is_drawn(v, plot.y)) continue;
+      if (!is_drawn(v, plot.y) || (logarithmic && v <= y.from())) continue;
       const std::string hint =
           (series.name.empty() ? "" : series.name + ", ") + plot.categories[i] + ": " + value_with_unit(v, plot.y.unit);
       if (plot.stacked) {
@@ -149,6 +154,7 @@ std::string svg(const Histogram& plot, const std::string& id) {
   const double ground = y.at(plot.y.scale == Scale::linear ? std::clamp(0.0, y.from(), y.to()) : y.from());
   for (size_t i = 0; i < plot.counts.size(); ++i) {
     if (!is_drawn(plot.counts[i], plot.y) || plot.counts[i] == 0) continue;
+    if (plot.y.scale != Scale::linear && plot.counts[i] <= y.from()) continue;
     const size_t group = i < plot.group_of.size() ? plot.group_of[i] : 0;
     const double left = x.at(edge(i)), right = x.at(edge(i + 1)), gap = std::min(1.0, (right - left) * 0.06);
     const std::string hint = number(edge(i) + (width == 1 && edge(i) != std::floor(edge(i)) ? 0.5 : 0)) +
