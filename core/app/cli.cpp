@@ -35,7 +35,7 @@ int fail(std::string_view sentence) {
 int fail(const Status& status) { return fail(status.message()); }
 
 void ModelOptions::add_to(CLI::App& command) {
-  command.add_option("MODEL,--model,-m", model, "Hugging Face folder or GGUF file")->required();
+  command.add_option("MODEL,--model,-m", model, "Hugging Face folder, GGUF file or .tare bundle")->required();
   command.add_option("--device", device, "cpu, cuda:0, ...");
   command.add_option("--memory", memory, "Budget: 60GiB, 512MiB, 90%");
   command.add_option("--layout", layout, "Code of the linear layers' weights: dense, w12, w11, or a layout's id");

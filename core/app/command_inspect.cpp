@@ -91,7 +91,7 @@ int run(const CommandLine& line, const Options& o) {
 void add_inspect(CLI::App& app, CommandLine& line) {
   auto* command = app.add_subcommand("inspect", "Say what a checkpoint holds, and what reading it would change");
   auto o = std::make_shared<Options>();
-  command->add_option("PATH", o->path, "Hugging Face folder, .safetensors or .gguf file")->required();
+  command->add_option("PATH", o->path, "Hugging Face folder, .safetensors or .gguf file, or .tare bundle")->required();
   command->add_flag("--tensors", o->tensors, "List every tensor");
   command->add_flag("--json", o->as_json, "Machine-readable");
   command->callback([&line, o] { line.run = [&line, o] { return run(line, *o); }; });

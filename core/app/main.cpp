@@ -7,6 +7,7 @@
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a reader that goes away is an error of write, not the end of the process
+  std::signal(SIGXFSZ, SIG_IGN);  // and so is a limit on the size of files
   CLI::App app("Tare serves language models with their weights losslessly compressed in memory.", "tare");
   tare::CommandLine line;
   app.set_version_flag("--version", tare::text("tare ", tare::kVersion, " (", tare::kCommit, "; ", tare::kBuild, ")"));
@@ -17,8 +18,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_option("--log-format", line.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   for (auto add :
-       {tare::add_serve, tare::add_generate, tare::add_inspect, tare::add_synth, tare::add_explain, tare::add_plugins,
-        tare::add_devices, tare::add_tokenize, tare::add_template, tare::add_bench, tare::add_completion})
+       {tare::add_serve, tare::add_generate, tare::add_inspect, tare::add_pack, tare::add_unpack, tare::add_verify,
+        tare::add_synth, tare::add_explain, tare::add_plugins, tare::add_devices, tare::add_tokenize,
+        tare::add_template, tare::add_bench, tare::add_completion})
     add(app, line);
   try {
     app.parse(argc, argv);

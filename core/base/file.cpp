@@ -45,10 +45,15 @@ struct File::Mapping {
   const std::byte* data = nullptr;
 };
 
-File::File(std::string path, int descriptor, int64_t bytes)
-    : path_(std::move(path)), descriptor_(descriptor), bytes_(bytes), mapping_(std::make_unique<Mapping>()) {}
+File::File(std::string path, int descriptor, int64_t begin, int64_t bytes)
+    : path_(std::move(path)),
+      descriptor_(descriptor),
+      begin_(begin),
+      bytes_(bytes),
+      mapping_(std::make_unique<Mapping>()) {}
 File::~File() {
-  if (mapping_->data != nullptr) ::munmap(const_cast<std::byte*>(mapping_->data), static_cast<size_t>(bytes_));
+  if (mapping_->data != nullptr)
+    ::munmap(const_cast<std::byte*>(mapping_->data) - begin_, static_cast<size_t>(begin_ + bytes_));
   ::close(descriptor_);
 }
 
@@ -61,14 +66,22 @@ Result<std::shared_ptr<const File>> File::open(const std::string& path) {
   if (::fstat(descriptor.fd, &facts) != 0) return system_failure(path, "cannot be examined", errno);
   if (S_ISDIR(facts.st_mode)) return invalid(path, ": is a folder, expected a file");
   if (!S_ISREG(facts.st_mode)) return invalid(path, ": is not a regular file");
-  return std::shared_ptr<const File>(new File(path, descriptor.release(), facts.st_size));
+  return std::shared_ptr<const File>(new File(path, descriptor.release(), 0, facts.st_size));
+}
+Result<std::shared_ptr<const File>> File::open_part(const std::string& path, int64_t begin, int64_t bytes) {
+  TARE_ASSIGN_OR_RETURN(const auto whole, open(path));
+  if (begin < 0 || bytes < 0 || begin > whole->bytes() || bytes > whole->bytes() - begin)
+    return failure(Code::corrupt, path, ": has ", whole->bytes(), " bytes, expected ", bytes, " from ", begin, " on");
+  const int descriptor = ::fcntl(whole->descriptor_, F_DUPFD_CLOEXEC, 0);
+  if (descriptor < 0) return system_failure(path, "cannot be opened", errno);
+  return std::shared_ptr<const File>(new File(path, descriptor, begin, bytes));
 }
 
 Status File::read(int64_t offset, std::span<std::byte> out) const {
   size_t done = 0;
   while (done < out.size()) {
     const ssize_t got = ::pread(descriptor_, out.data() + done, std::min<size_t>(out.size() - done, size_t{1} << 30),
-                                static_cast<off_t>(offset) + static_cast<off_t>(done));
+                                static_cast<off_t>(begin_ + offset) + static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return system_failure(path_, "cannot be read", errno);
     if (got == 0)
@@ -82,8 +95,8 @@ Status File::read(int64_t offset, std::span<std::byte> out) const {
 const std::byte* File::map() const noexcept {
   std::call_once(mapping_->once, [this] {
     if (bytes_ == 0) return;
-    void* at = ::mmap(nullptr, static_cast<size_t>(bytes_), PROT_READ, MAP_SHARED, descriptor_, 0);
-    if (at != MAP_FAILED) mapping_->data = static_cast<const std::byte*>(at);
+    void* at = ::mmap(nullptr, static_cast<size_t>(begin_ + bytes_), PROT_READ, MAP_SHARED, descriptor_, 0);
+    if (at != MAP_FAILED) mapping_->data = static_cast<const std::byte*>(at) + begin_;
   });
   return mapping_->data;
 }

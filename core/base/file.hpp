@@ -32,6 +32,8 @@ std::string folder_name(std::string_view path);  // before it; "." when there is
 class File {
  public:
   static Result<std::shared_ptr<const File>> open(const std::string& path);
+  // Bytes [begin, begin + bytes) of a file, as a file of their own; they must lie inside.
+  static Result<std::shared_ptr<const File>> open_part(const std::string& path, int64_t begin, int64_t bytes);
   ~File();
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -46,11 +48,11 @@ class File {
   const std::byte* map() const noexcept;
 
  private:
-  File(std::string path, int descriptor, int64_t bytes);
+  File(std::string path, int descriptor, int64_t begin, int64_t bytes);
   struct Mapping;
   std::string path_;
   int descriptor_;
-  int64_t bytes_;
+  int64_t begin_, bytes_;
   std::unique_ptr<Mapping> mapping_;
 };
 

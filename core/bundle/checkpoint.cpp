@@ -6,6 +6,7 @@
 
 #include "core/base/file.hpp"
 #include "core/base/printable.hpp"
+#include "core/bundle/tare_format.hpp"
 
 namespace tare {
 namespace {
@@ -19,6 +20,14 @@ bool is_hub_name(std::string_view name) {
   return first(name[0]) && first(name[slash + 1]) && std::all_of(name.begin(), name.end(), [&](char c) {
            return first(c) || c == '/' || c == '-' || c == '_' || c == '.';
          });
+}
+
+// A bundle is one whatever it is called.
+bool begins_as_tare(const std::string& path) {
+  const auto file = File::open(path);
+  std::string magic(kTareMagic.size(), '\0');
+  return file.ok() && (*file)->bytes() >= kTarePage &&
+         (*file)->read(0, std::as_writable_bytes(std::span(magic))).ok() && magic == kTareMagic;
 }
 
 }  // namespace
@@ -37,10 +46,11 @@ Result<Checkpoint> open_checkpoint(const std::string& path, std::span<const Mode
   if (is_file(path)) {
     if (path.ends_with(".gguf")) return open_gguf(path, families, options);
     if (path.ends_with(".safetensors")) return open_folder(path, options);
+    if (path.ends_with(".tare") || begins_as_tare(path)) return open_tare(path, options);
     return invalid(printable(path, 200), ": is no model that can be read, expected a folder with config.json, a ",
-                   ".safetensors file beside one, or a .gguf file");
+                   ".safetensors file beside one, a .gguf file, or a .tare bundle");
   }
-  if (is_hub_name(path) && !path.ends_with(".gguf") && !path.ends_with(".safetensors"))
+  if (is_hub_name(path) && !path.ends_with(".gguf") && !path.ends_with(".safetensors") && !path.ends_with(".tare"))
     return failure(Code::not_found, path,
                    " is no file or folder here; if it is a model on Hugging Face, download it with: ",
                    "huggingface-cli download ", path, " --local-dir ", path.substr(path.find('/') + 1));

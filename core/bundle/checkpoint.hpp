@@ -12,7 +12,7 @@
 namespace tare {
 
 struct Checkpoint {
-  enum class Kind : uint8_t { folder, gguf };
+  enum class Kind : uint8_t { folder, gguf, tare };
   Kind kind = Kind::folder;
   std::string path;         // as it was asked for
   std::string name;         // the folder's or the file's name without its ending
@@ -25,7 +25,9 @@ struct Checkpoint {
   std::vector<std::string> notes;  // sentences for people: what is expanded and that this rounds, what is not read
 };
 constexpr std::string_view name(Checkpoint::Kind kind) noexcept {
-  return kind == Checkpoint::Kind::gguf ? "GGUF" : "safetensors folder";
+  return kind == Checkpoint::Kind::gguf   ? "GGUF"
+         : kind == Checkpoint::Kind::tare ? "tare bundle"
+                                          : "safetensors folder";
 }
 
 struct CheckpointOptions {
@@ -34,16 +36,18 @@ struct CheckpointOptions {
   // own names; false refuses it.
   bool any_architecture = false;
 };
-// `path`: a Hugging Face folder, one of its .safetensors files (then only that file's tensors), or a .gguf file.
+// `path`: a Hugging Face folder, one of its .safetensors files (then only that file's tensors), a .gguf file or a
+// .tare bundle.
 // `families`: whose GGUF mappings are used. Every failure is one sentence; a name such as org/model that is no path is
 // answered with the command that downloads it.
 Result<Checkpoint> open_checkpoint(const std::string& path, std::span<const ModelFamily* const> families,
                                    const CheckpointOptions& options = {});
 
-// The two formats, for open_checkpoint.
+// The formats, for open_checkpoint.
 Result<Checkpoint> open_folder(const std::string& path, const CheckpointOptions& options);
 Result<Checkpoint> open_gguf(const std::string& path, std::span<const ModelFamily* const> families,
                              const CheckpointOptions& options);
+Result<Checkpoint> open_tare(const std::string& path, const CheckpointOptions& options);
 
 // Of the tensors with at least two dimensions, the presented type that holds most elements (BF16 when there are none).
 DType main_dtype(const WeightSource& weights) noexcept;

@@ -155,6 +155,12 @@ const StorageTraits& traits(Storage storage) noexcept {
   };
   return table[static_cast<size_t>(storage)];
 }
+std::optional<Storage> storage_named(std::string_view dtype) {
+  for (Storage s : {Storage::bf16, Storage::f16, Storage::f32, Storage::i32, Storage::i64, Storage::u8})
+    if (traits(s).name == dtype) return s;
+  return std::nullopt;
+}
+
 Storage storage_of(DType dtype) noexcept { return static_cast<Storage>(dtype); }
 
 Status convert(Storage storage, std::span<const std::byte> in, DType as, std::span<std::byte> out, float added) {

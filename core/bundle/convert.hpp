@@ -9,6 +9,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -26,6 +27,8 @@ struct StorageTraits {
 const StorageTraits& traits(Storage storage) noexcept;
 constexpr bool is_quantised(Storage storage) noexcept { return storage >= Storage::q8_0; }
 Storage storage_of(DType dtype) noexcept;
+// Of safetensors' words for types those that we read: BF16, F16, F32, I32, I64, U8.
+std::optional<Storage> storage_named(std::string_view dtype);
 
 // `elements` of them, a multiple of the block, from `in` to `out` as `as` (BF16, F32 or the presented type itself).
 // `in` and `out` must not overlap; neither needs to be aligned. `added`: is taken off every element before it is

@@ -50,12 +50,6 @@ Result<Shard> open_shard(const std::string& path) {
   return shard;
 }
 
-std::optional<Storage> storage_named(std::string_view dtype) {
-  for (Storage s : {Storage::bf16, Storage::f16, Storage::f32, Storage::i32, Storage::i64, Storage::u8})
-    if (traits(s).name == dtype) return s;
-  return std::nullopt;
-}
-
 class Safetensors final : public WeightSource {
  public:
   static Result<std::unique_ptr<WeightSource>> make(std::vector<Shard> shards) {

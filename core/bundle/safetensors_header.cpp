@@ -186,6 +186,12 @@ Status check_size(const SafetensorsTensor& tensor) {
 
 }  // namespace
 
+std::optional<int64_t> safetensors_bits(std::string_view dtype) noexcept {
+  for (const auto& [word, bits] : kTypes)
+    if (word == dtype) return bits;
+  return std::nullopt;
+}
+
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view json, std::string_view what) {
   SafetensorsHeader header;
   Reader reader(&header);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ struct SafetensorsHeader {
   int64_t data_bytes = 0;  // what the tensors fill, without a hole
 };
 constexpr int64_t kMostHeaderBytes = 100'000'000;  // as the reference implementation has it
+
+// Bits of an element of one of the format's types; nothing for a word that is none.
+std::optional<int64_t> safetensors_bits(std::string_view dtype) noexcept;
 
 // `what` names the file in messages. Accepted only: known fields and types, sizes that multiply without overflow and
 // equal the offsets, tensors that follow each other without overlap or hole from 0 on, no name twice.

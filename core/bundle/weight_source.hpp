@@ -35,6 +35,17 @@ struct StoredTensor {
 };
 std::string to_string(const StoredTensor& info);  // "'lm_head.weight' BF16 [320, 64]"
 
+// A weight that is stored as a device's layout has it in memory (serving bundles): loads by plain copies.
+struct LaidOutWeight {
+  std::string layout;  // Layout::id
+  uint32_t version = 0;
+  int32_t input_dims = 0;  // WeightInfo's
+  std::string note;        // what the code said of it: LayoutPlan::note
+  int64_t bytes = 0;
+  // Bytes [begin, begin + out.size()) of it, checked. [any thread]
+  std::function<Status(int64_t begin, std::span<std::byte> out)> read;
+};
+
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
@@ -51,6 +62,10 @@ class WeightSource {
   // The tensor in mapped memory where `plain` is set, else null; lives as long as the source. See File::map for what
   // the reader takes upon itself. Aligned to the element.
   virtual const std::byte* mapped(const StoredTensor& tensor) const noexcept = 0;
+  // Set where the tensor is laid out; `read` then refuses it.
+  virtual std::optional<LaidOutWeight> laid_out(const StoredTensor&) const { return std::nullopt; }
+  // Ranges of rows that are multiples of it are read best.
+  virtual int64_t row_granule(const StoredTensor&) const noexcept { return 1; }
 
  protected:
   WeightSource() = default;

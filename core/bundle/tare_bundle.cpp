@@ -1,0 +1,215 @@
+#include "core/bundle/tare_bundle.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/base/printable.hpp"
+
+namespace tare {
+
+Result<std::shared_ptr<const TareBundle>> TareBundle::open(const std::string& path) {
+  auto bundle = std::shared_ptr<TareBundle>(new TareBundle);
+  TARE_ASSIGN_OR_RETURN(bundle->file_, File::open(path));
+  const int64_t file_bytes = bundle->file_->bytes();
+  std::string page(static_cast<size_t>(std::min(file_bytes, kTarePage)), '\0');
+  TARE_RETURN_IF_ERROR(bundle->file_->read(0, std::as_writable_bytes(std::span(page))));
+  TARE_ASSIGN_OR_RETURN(const TareHeader header, parse_tare_header(page, file_bytes, path));
+  std::string bytes(static_cast<size_t>(header.directory_bytes), '\0');
+  TARE_RETURN_IF_ERROR(bundle->file_->read(header.directory_offset, std::as_writable_bytes(std::span(bytes))));
+  TARE_ASSIGN_OR_RETURN(bundle->directory_, parse_tare_directory(bytes, header, path));
+  return std::shared_ptr<const TareBundle>(std::move(bundle));
+}
+const TareFile* TareBundle::find_file(std::string_view name) const noexcept {
+  const auto& files = directory_.files;
+  const auto at = std::find_if(files.begin(), files.end(), [&](const TareFile& f) { return f.name == name; });
+  return at == files.end() ? nullptr : &*at;
+}
+std::string TareBundle::name_of(const TareTensor& t) const {
+  return path() + ": tensor '" + printable(t.name, 120) + "'";
+}
+std::string TareBundle::name_of(const TareFile& f) const { return path() + ": file '" + printable(f.name, 120) + "'"; }
+
+Status TareBundle::read(int64_t offset, std::span<std::byte> out) const {
+  TARE_RETURN_IF_ERROR(file_->read(offset, out));
+  bytes_read_.fetch_add(static_cast<int64_t>(out.size()), std::memory_order_relaxed);
+  return {};
+}
+
+static Status check_piece(std::span<const std::byte> piece, uint64_t hash, const std::string& what, int64_t index) {
+  if (XXH64(piece.data(), piece.size(), 0) == hash) return {};
+  return failure(Code::corrupt, what, " is damaged: piece ", index, " does not match its checksum");
+}
+
+Result<std::vector<TareStream::Piece>> TareBundle::pieces(const TareStream& stream, int64_t begin, int64_t end,
+                                                          const std::string& what) const {
+  // The entry behind the last piece is not stored: it would say where the bytes end.
+  const bool last = end == stream.pieces;
+  std::vector<TareStream::Piece> out(static_cast<size_t>(end - begin + 1), {stream.bytes, 0});
+  const auto stored = std::span(out).first(out.size() - (last ? 1 : 0));
+  TARE_RETURN_IF_ERROR(read(stream.table_offset() + begin * 16, std::as_writable_bytes(stored)));
+  int64_t at = begin == 0 ? 0 : out.front().begin;
+  bool good = out.front().begin == at && at >= 0;
+  for (const auto& p : out) good = good && p.begin >= at && p.begin <= stream.bytes, at = p.begin;
+  if (!good) return failure(Code::corrupt, what, " is damaged: its table of pieces is out of order");
+  return out;
+}
+
+Status TareBundle::stream_stored(const TareStream& stream, const std::string& what, const Take& take) const {
+  constexpr int64_t kPieces = 4096;  // whose entries are held at once
+  std::vector<std::byte> piece;
+  XXH64_state_t table;
+  XXH64_reset(&table, 0);
+  for (int64_t begin = 0; begin < stream.pieces; begin += kPieces) {
+    const int64_t end = std::min(stream.pieces, begin + kPieces);
+    TARE_ASSIGN_OR_RETURN(const auto entries, pieces(stream, begin, end, what));
+    XXH64_update(&table, entries.data(), static_cast<size_t>(end - begin) * 16);
+    for (int64_t i = begin; i < end; ++i) {
+      const auto& entry = entries[static_cast<size_t>(i - begin)];
+      const int64_t bytes = entries[static_cast<size_t>(i - begin) + 1].begin - entry.begin;
+      if (bytes > kTareMostPiece)
+        return failure(Code::corrupt, what, " is damaged: piece ", i, " has ", bytes, " bytes");
+      piece.resize(static_cast<size_t>(bytes));
+      TARE_RETURN_IF_ERROR(read(stream.offset + entry.begin, piece));
+      TARE_RETURN_IF_ERROR(check_piece(piece, entry.hash, what, i));
+      TARE_RETURN_IF_ERROR(take(piece));
+    }
+  }
+  if (XXH64_digest(&table) != stream.table_hash && stream.pieces > 0)
+    return failure(Code::corrupt, what, " is damaged: its table of pieces does not match its checksum");
+  return {};
+}
+
+Result<std::string> TareBundle::read_content(const TareFile& file, int64_t most) const {
+  const std::string what = name_of(file);
+  if (file.stored.bytes > most)
+    return failure(Code::exhausted, what, " has ", file.stored.bytes, " bytes, at most ", most, " are accepted");
+  std::string out;
+  TARE_RETURN_IF_ERROR(stream_stored(file.stored, what, [&](std::span<const std::byte> bytes) {
+    out.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return Status();
+  }));
+  return out;
+}
+
+Status TareBundle::read_range(const TareStream& stream, const std::string& what, int64_t begin,
+                              std::span<std::byte> out) const {
+  if (out.empty()) return {};
+  const int64_t end = begin + static_cast<int64_t>(out.size());
+  const int64_t first = begin / kTareRawPiece, last = (end - 1) / kTareRawPiece;
+  TARE_ASSIGN_OR_RETURN(const auto entries, pieces(stream, first, last + 1, what));
+  std::vector<std::byte> piece;
+  for (int64_t p = first; p <= last; ++p) {
+    const auto& entry = entries[static_cast<size_t>(p - first)];
+    const int64_t at = p * kTareRawPiece, bytes = std::min(kTareRawPiece, stream.bytes - at);
+    if (entry.begin != at) return failure(Code::corrupt, what, " is damaged: piece ", p, " begins at ", entry.begin);
+    if (begin <= at && at + bytes <= end) {  // whole: read where it belongs
+      const auto to = out.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(bytes));
+      TARE_RETURN_IF_ERROR(read(stream.offset + at, to));
+      TARE_RETURN_IF_ERROR(check_piece(to, entry.hash, what, p));
+      continue;
+    }
+    piece.resize(static_cast<size_t>(bytes));
+    TARE_RETURN_IF_ERROR(read(stream.offset + at, piece));
+    TARE_RETURN_IF_ERROR(check_piece(piece, entry.hash, what, p));
+    const int64_t from = std::max(begin, at), to = std::min(end, at + bytes);
+    std::memcpy(out.data() + (from - begin), piece.data() + (from - at), static_cast<size_t>(to - from));
+  }
+  return {};
+}
+
+namespace {
+
+// A rectangle of the matrices that is wanted, and where it goes.
+struct Wanted {
+  int64_t row_begin, row_end, column_begin, column_end, row_bytes;
+  std::byte* out;
+  int64_t width;
+  std::byte* at(int64_t row, int64_t column) const {
+    return out + (row - row_begin) * row_bytes + (column - column_begin) * width;
+  }
+};
+
+// Tile by tile; one that is wanted as a whole is decoded where it belongs.
+Status decode_into(const TileDecoder& decoder, std::span<const std::byte> in, const TileGrid& grid,
+                   const TileGrid::Tile& tile, const Wanted& w, std::vector<std::byte>* plain) {
+  const int64_t top = tile.expert * grid.rows + tile.row, bottom = top + tile.rows, right = tile.column + tile.columns;
+  if (top >= w.row_begin && bottom <= w.row_end && tile.column >= w.column_begin && right <= w.column_end)
+    return decoder.decode(in, tile.rows, tile.columns, w.at(top, tile.column), w.row_bytes);
+  const int64_t tile_bytes = tile.columns * w.width;
+  plain->resize(static_cast<size_t>(tile.rows * tile_bytes));
+  TARE_RETURN_IF_ERROR(decoder.decode(in, tile.rows, tile.columns, plain->data(), tile_bytes));
+  const int64_t from = std::max(tile.column, w.column_begin), to = std::min(right, w.column_end);
+  for (int64_t row = std::max(top, w.row_begin); row < std::min(bottom, w.row_end); ++row)
+    std::memcpy(w.at(row, from), plain->data() + (row - top) * tile_bytes + (from - tile.column) * w.width,
+                static_cast<size_t>((to - from) * w.width));
+  return {};
+}
+
+}  // namespace
+
+Status TareBundle::read_block(const TareTensor& t, int64_t row_begin, int64_t row_end, int64_t column_begin,
+                              int64_t column_end, std::span<std::byte> out) const {
+  const TileGrid& g = t.grid;
+  const std::string what = name_of(t);
+  if (row_begin >= row_end || column_begin >= column_end || out.empty()) return {};
+  if (t.bytes == 0 || t.bytes % g.elements() != 0 || t.codec == TareTensor::Codec::layout)
+    return failure(Code::unsupported, what, " cannot be read in blocks");
+  const int64_t width = t.bytes / g.elements(), row_bytes = (column_end - column_begin) * width;
+  if (t.codec == TareTensor::Codec::raw) {
+    if (column_end - column_begin == g.columns || row_end - row_begin == 1)
+      return read_range(t.stored, what, (row_begin * g.columns + column_begin) * width, out);
+    // A cut by columns takes its part of every row: checksums cover whole pieces, so `verify` alone checks it.
+    for (int64_t r = row_begin; r < row_end; ++r)
+      TARE_RETURN_IF_ERROR(
+          read(t.stored.offset + (r * g.columns + column_begin) * width,
+               out.subspan(static_cast<size_t>((r - row_begin) * row_bytes), static_cast<size_t>(row_bytes))));
+    return {};
+  }
+  const TileDecoder decoder(t.tables);
+  const Wanted wanted{row_begin, row_end, column_begin, column_end, row_bytes, out.data(), width};
+  const int64_t first = column_begin / g.tile_columns, last = (column_end - 1) / g.tile_columns + 1;
+  std::vector<std::byte> coded, plain;
+  for (int64_t r = row_begin; r < row_end;) {
+    const int64_t expert = r / g.rows, band = r % g.rows / g.tile_rows;
+    const int64_t begin = (expert * g.down() + band) * g.across() + first, end = begin + last - first;
+    TARE_ASSIGN_OR_RETURN(const auto entries, pieces(t.stored, begin, end, what));
+    const int64_t bytes = entries.back().begin - entries.front().begin;
+    if (bytes > g.most_tile_bytes(static_cast<int>(width)) * (end - begin))
+      return failure(Code::corrupt, what, " is damaged: ", end - begin, " tiles have ", bytes, " bytes");
+    coded.resize(static_cast<size_t>(bytes));
+    TARE_RETURN_IF_ERROR(read(t.stored.offset + entries.front().begin, coded));
+    for (int64_t i = begin; i < end; ++i) {
+      const auto& entry = entries[static_cast<size_t>(i - begin)];
+      const auto in = std::span(coded).subspan(
+          static_cast<size_t>(entry.begin - entries.front().begin),
+          static_cast<size_t>(entries[static_cast<size_t>(i - begin) + 1].begin - entry.begin));
+      TARE_RETURN_IF_ERROR(check_piece(in, entry.hash, what, i));
+      TARE_RETURN_IF_ERROR(decode_into(decoder, in, g, g.tile(i), wanted, &plain).in(what));
+    }
+    r = expert * g.rows + std::min(g.rows, (band + 1) * g.tile_rows);
+  }
+  return {};
+}
+
+Status TareBundle::stream_tensor(const TareTensor& t, const Take& take) const {
+  if (t.codec != TareTensor::Codec::exp_ans) return stream_stored(t.stored, name_of(t), take);
+  const TileGrid& g = t.grid;
+  std::vector<std::byte> band;
+  for (int64_t e = 0; e < g.experts; ++e)
+    for (int64_t r = 0; r < g.rows; r += g.tile_rows) {
+      const int64_t rows = std::min<int64_t>(g.tile_rows, g.rows - r);
+      const int64_t step = rows == 1 ? int64_t{64} * g.tile_columns : g.columns;  // one long row: a part of it
+      for (int64_t c = 0; c < g.columns; c += step) {
+        const int64_t end = std::min(g.columns, c + step);
+        band.resize(static_cast<size_t>(rows * (end - c) * t.tables.width));
+        TARE_RETURN_IF_ERROR(read_block(t, e * g.rows + r, e * g.rows + r + rows, c, end, band));
+        TARE_RETURN_IF_ERROR(take(band));
+      }
+    }
+  return {};
+}
+
+}  // namespace tare

@@ -1,0 +1,44 @@
+// Packing a model into a .tare bundle, restoring it, checking it. [loader]: each call uses all cores by itself.
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/api/model.hpp"
+#include "core/api/status.hpp"
+
+namespace tare {
+
+// What the three have in common.
+struct TareWork {
+  int threads = 0;             // 0: all cores
+  bool show_progress = false;  // a bar on standard error, when that is a terminal
+  std::function<bool()> stop;  // asked now and then: true ends the work as cancelled, and nothing stays
+};
+struct PackOptions : TareWork {
+  std::vector<std::string> exclude;  // shell patterns, on the relative name and on its last part
+};
+struct PackReport {
+  int64_t plain_bytes = 0, bundle_bytes = 0, weight_bytes = 0, stored_weight_bytes = 0;
+  std::vector<std::string> left_out;
+  std::vector<std::pair<std::string, std::string>> info;  // as the bundle has it
+  double seconds = 0;
+};
+// `source`: a Hugging Face folder, a .gguf file (then its BF16 expansion) or a .tare bundle. `out` is there as a whole
+// or not at all; what killed runs left beside it is taken away. Anonymous memory, at most: 1.1 GiB with 32 threads
+// (a band of 64 rows of at most 65536 elements of 4 bytes, plain and coded, a thread).
+Result<PackReport> pack_tare(const std::string& source, const std::string& out,
+                             std::span<const ModelFamily* const> families, const PackOptions& options);
+
+// Restores every file into `out`, which must not exist or be empty; it appears as a whole.
+Status unpack_tare(const std::string& path, const std::string& out, const TareWork& work);
+
+struct VerifyOptions : TareWork {
+  bool deep = false;    // decodes, and compares the SHA-256 of every tensor and file
+  std::string against;  // a folder whose files must have the same bytes; empty: none. Decodes too.
+};
+// Every checksum and every byte between: at the speed of the disk. The first damage is named with its tensor or file.
+Status verify_tare(const std::string& path, const VerifyOptions& options);
+
+}  // namespace tare
