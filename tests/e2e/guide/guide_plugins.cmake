@@ -27,7 +27,7 @@ set(prefix ${work}/moved)
 set(tare ${prefix}/bin/tare)
 
 set(plugins "")
-foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "plugins/template tare_template"
+foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "docs/guide/layout guide_layout" "plugins/template tare_template"
         "docs/guide/c_program guide_tiny_c")
   separate_arguments(pair UNIX_COMMAND "${pair}")
   list(GET pair 0 folder)
@@ -41,6 +41,7 @@ foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "pl
   list(APPEND plugins ${work}/build_${name}/${name}.so)
 endforeach()
 step("the kernel's own test" ${work}/build_guide_activate/guide_activate_test)
+step("the layout's own test" ${work}/build_guide_layout/guide_layout_test)
 
 foreach(plugin ${plugins})
   if(EXISTS ${tare})
@@ -81,4 +82,18 @@ if(EXISTS ${tare})
     message(FATAL_ERROR "PhiForCausalLM was explained without its plugin:\n${output}")
   endif()
   expect("PhiForCausalLM")
+
+  # A stranger's code and order hold the weights, its kernel multiplies by them, and the tokens are those of plain rows.
+  set(model ${SOURCE_DIR}/tests/golden/models/llama-plain)
+  set(with_layout ${CMAKE_COMMAND} -E env TARE_PLUGIN_PATH=${work}/build_guide_layout ${tare})
+  step("tare explain --layout row12" ${with_layout} explain ${model} --layout row12)
+  expect("org.example.linear.row12")
+  foreach(layout "row12" "dense/rows")
+    step("tare generate --layout ${layout}" ${with_layout} generate --model ${model} --layout ${layout}
+         --tokens 1,5,9,13 --max-tokens 12 --temperature 0 --json)
+    string(JSON tokens_${layout} GET "${output}" tokens)
+  endforeach()
+  if(NOT "${tokens_row12}" STREQUAL "${tokens_dense/rows}")
+    message(FATAL_ERROR "row12 gave ${tokens_row12}, plain rows gave ${tokens_dense/rows}")
+  endif()
 endif()
