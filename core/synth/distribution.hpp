@@ -20,7 +20,7 @@ struct Spread {
   std::vector<Part> parts;
   double row_octaves = 0, column_octaves = 0;  // deviations of log2 of the factors
 };
-// Of a matrix by name: each a little different, drawn from (seed, name). Outliers: two groups of numbers far apart.
+// Of a matrix by name: each a little different, drawn from (seed, name). Outliers: wide and flat.
 Spread spread_of(const Tensor& tensor, uint64_t seed, bool outlier);
 // The root mean square that keeps a model sane when it runs: products of normalised rows have variance one, what is
 // added to the residual is small in all layers together.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 
 #include "core/base/exponents.hpp"
 #include "core/synth/distribution.hpp"
@@ -108,6 +109,15 @@ TEST_CASE("Numbers have the root mean square that was asked for, both signs and 
     CHECK(static_cast<double>(negative) / static_cast<double>(all) == doctest::Approx(0.5).epsilon(0.01));
     for (int64_t n : mantissas) CHECK(n > all / 128 / 3);
   }
+}
+
+TEST_CASE("An outlier is wide whichever seven exponents one takes, and sixteen still hold it") {
+  const Tensor tensor{"model.layers.1.mlp.gate_proj.weight", {512, 512}};
+  ExponentCounts counts = counts_of(Sampler(tensor, spread_of(tensor, 2, true), 0.02, 2), tensor);
+  CHECK(counts.outside(7) > 0.31);
+  CHECK(counts.outside(16) < 0.01);
+  std::sort(counts.of.begin(), counts.of.end(), std::greater<>());  // now the commonest stand side by side
+  CHECK(counts.outside(7) > 0.31);
 }
 
 TEST_CASE("Rows and columns differ in scale, as trained ones do") {
