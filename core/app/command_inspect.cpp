@@ -132,6 +132,7 @@ Result<Found> find(const Options& o, const Host& host) {
   InspectOptions options{.threads = o.threads, .show_progress = Progress::stderr_is_terminal(), .stop = {}};
   options.stop = [&] { return interrupt.asked(); };
   TARE_ASSIGN_OR_RETURN(Findings findings, inspect_weights(*checkpoint.weights, host.registry().layouts(), options));
+  if (checkpoint.kind == Checkpoint::Kind::tare) TARE_RETURN_IF_ERROR(add_codecs(checkpoint.path, findings));
   return Found{std::move(checkpoint), std::move(findings)};
 }
 

@@ -7,9 +7,11 @@
 #include <iomanip>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <numeric>
 
 #include "core/base/progress.hpp"
+#include "core/bundle/parallel.hpp"
+#include "core/bundle/tare_bundle.hpp"
 
 namespace tare {
 namespace {
@@ -40,7 +42,9 @@ class Reader {
     for (const StoredTensor& tensor : weights.tensors()) {
       auto work = std::make_unique<Work>();
       work->tensor = work->findings.tensor = &tensor;
-      work->findings.is_measured = tensor.dtype && has_exponent(*tensor.dtype) && tensor.elements() > 0;
+      const auto laid = weights.laid_out(tensor);
+      if (laid) work->findings.codec = laid->layout, work->findings.note = laid->note;
+      work->findings.is_measured = tensor.dtype && has_exponent(*tensor.dtype) && tensor.elements() > 0 && !laid;
       if (work->findings.is_measured) {
         plan(*work, layouts);
         cut(*work, works_.size());
@@ -54,31 +58,12 @@ class Reader {
     for (const auto& work : works_)
       if (work->findings.is_measured) total += work->tensor->bytes();
     Progress progress("inspecting", total, options_.show_progress);
-    std::atomic<size_t> next = 0;
-    std::atomic<bool> ends = false;
-    std::mutex failing;
-    Status failed;
-    const auto loop = [&] {
-      std::vector<std::byte> numbers;
-      for (size_t b = next++; b < bands_.size() && !ends; b = next++) {
-        Status status =
-            options_.stop && options_.stop() ? Status(Code::cancelled, "stopped") : read(bands_[b], numbers);
-        if (!status.ok()) {
-          const std::lock_guard lock(failing);
-          if (failed.ok()) failed = std::move(status);
-          ends = true;
-        }
-        progress.advance(static_cast<int64_t>(numbers.size()));
-      }
-    };
-    const size_t cores = options_.threads > 0 ? static_cast<size_t>(options_.threads)
-                                              : std::max<size_t>(1, std::thread::hardware_concurrency());
-    {
-      std::vector<std::jthread> threads;
-      for (size_t i = 1; i < std::min(cores, bands_.size()); ++i) threads.emplace_back(loop);
-      loop();
-    }
-    TARE_RETURN_IF_ERROR(std::move(failed));
+    TARE_RETURN_IF_ERROR(parallel_for(bands_.size(), options_.threads, [&](size_t band) -> Status {
+      if (options_.stop && options_.stop()) return {Code::cancelled, "stopped"};
+      TARE_ASSIGN_OR_RETURN(const int64_t bytes, read(bands_[band]));
+      progress.advance(bytes);
+      return {};
+    }));
     std::vector<TensorFindings> out;
     for (const auto& work : works_) out.push_back(std::move(work->findings));
     return out;
@@ -96,7 +81,8 @@ class Reader {
   void cut(Work& work, size_t index) {
     const StoredTensor& t = *work.tensor;
     int64_t granule = t.shape.size() == 2 ? kBandRows : 1;
-    for (const Layout* layout : work.layouts) granule = std::max(granule, layout->row_granule());
+    for (const Layout* layout : work.layouts) granule = std::lcm(granule, layout->row_granule());
+    granule = std::lcm(granule, weights_.row_granule(t));
     const int64_t row_bytes = std::max<int64_t>(1, t.row_elements() * size_of(*t.dtype));
     const int64_t rows = std::max<int64_t>(1, kBandBytes / row_bytes / granule) * granule;
     for (int64_t row = 0; row < t.rows(); row += rows) {
@@ -105,12 +91,13 @@ class Reader {
     }
   }
 
-  Status read(const Band& band, std::vector<std::byte>& numbers) {
+  // Bytes that were read.
+  Result<int64_t> read(const Band& band) {
     Work& work = *works_[band.work];
     const StoredTensor& t = *work.tensor;
     std::call_once(work.begun, [&] { work.begin_status = begin(work); });
     TARE_RETURN_IF_ERROR(work.begin_status);
-    numbers.resize(static_cast<size_t>((band.end - band.begin) * t.row_elements() * size_of(*t.dtype)));
+    std::vector<std::byte> numbers(static_cast<size_t>((band.end - band.begin) * t.row_elements() * size_of(*t.dtype)));
     TARE_RETURN_IF_ERROR(weights_.read(t, band.begin, band.end, *t.dtype, numbers));
     ExponentCounts counts;
     count_exponents(*t.dtype, numbers, counts);
@@ -120,7 +107,8 @@ class Reader {
       const std::lock_guard lock(work.counting);
       work.findings.counts += counts;
     }
-    return --work.bands_left == 0 ? finish(work) : Status();
+    if (--work.bands_left == 0) TARE_RETURN_IF_ERROR(finish(work));
+    return static_cast<int64_t>(numbers.size());
   }
   static Status begin(Work& work) {
     for (const Layout* layout : work.layouts) {
@@ -199,6 +187,21 @@ Result<Findings> inspect_weights(const WeightSource& weights, std::span<const La
   TARE_ASSIGN_OR_RETURN(out.tensors, reader.run());
   add_up(out);
   return out;
+}
+
+Status add_codecs(const std::string& bundle_path, Findings& findings) {
+  TARE_ASSIGN_OR_RETURN(const auto bundle, TareBundle::open(bundle_path));
+  std::map<std::string_view, const TareTensor*> by_name;
+  for (const TareTensor& t : bundle->directory().tensors) by_name.emplace(t.name, &t);
+  for (TensorFindings& t : findings.tensors) {
+    const auto at = by_name.find(t.tensor->name);
+    if (at == by_name.end()) continue;
+    if (at->second->codec == TareTensor::Codec::exp_ans) t.codec = "exp-ans";
+    if (at->second->codec == TareTensor::Codec::raw) t.codec = "raw";
+    ++findings.codecs[t.codec];
+    findings.bundle_bytes += t.tensor->stored_bytes;
+  }
+  return {};
 }
 
 void print_findings(const Findings& f, bool every_tensor, std::ostream& out) {

@@ -61,6 +61,9 @@ struct Findings {
 Result<Findings> inspect_weights(const WeightSource& weights, std::span<const Layout* const> layouts,
                                  const InspectOptions& options);
 
+// What a bundle's file says of how its tensors lie: fills codec, codecs and bundle_bytes.
+Status add_codecs(const std::string& bundle_path, Findings& findings);
+
 // For people; `every_tensor`: one line each.
 void print_findings(const Findings& findings, bool every_tensor, std::ostream& out);
 // The page of `tare inspect --html`.

@@ -120,6 +120,8 @@ class Synth(unittest.TestCase):
         for args, words in ((["lama-3.1-8b", "-o", self.path / "a"], "did you mean 'llama-3.1-8b'?"),
                             (["tiny-llama", "-o", self.path / "full"], "is not empty"),
                             (["tiny-llama", "-o", self.path / "no/where"], "does not exist"),
+                            (["tiny-llama", "-o", self.path / "no/where.tare"], "does not exist"),
+                            (["llama-3.1-70b", "--layers", "1000", "-o", self.path / "huge.tare"], "free, the model takes"),
                             (["llama-3.1-70b", "--layers", "1000", "-o", self.path / "huge"], "free, the model takes")):
             _, err = run("synth", *args, code=1)
             self.assertEqual(len(err.splitlines()), 1, err)
@@ -127,6 +129,12 @@ class Synth(unittest.TestCase):
         run("synth", "tiny-llama", code=2)
         run("synth", "tiny-llama", "-o", self.path / "a", "--layers", "0", code=2)
         self.assertEqual([p.name for p in self.path.iterdir()], ["full"])
+
+    def test_a_bundle_holds_the_same_numbers(self):
+        run("synth", "tiny-mistral", "-o", self.path / "m", "--layers", "2", "--seed", "9", "--quiet")
+        run("synth", "tiny-mistral", "-o", self.path / "m.tare", "--layers", "2", "--seed", "9", "--quiet")
+        self.assertEqual(sorted(p.name for p in self.path.iterdir()), ["m", "m.tare"])
+        run("verify", self.path / "m.tare", "--against", self.path / "m")
 
     def test_ctrl_c_leaves_nothing(self):
         process = subprocess.Popen([TARE, "synth", "smollm2-135m", "-o", self.path / "m", "--layers", "200", "--threads", "1"],
@@ -204,6 +212,33 @@ class Inspect(unittest.TestCase):
         self.assertNotIn("nan", said.lower().split())
         run("inspect", self.model, "--html", target)
         self.assertEqual(target.read_text(), text)
+
+    def test_a_bundle_says_its_codecs(self):
+        bundle = self.path / "m.tare"
+        run("pack", self.model, "-o", bundle)
+        folder, packed = (json.loads(run("inspect", p, "--json")[0]) for p in (self.model, bundle))
+        self.assertEqual(len(packed["tensors"]), len(folder["tensors"]))
+        for a, b in zip(folder["tensors"], packed["tensors"]):
+            self.assertEqual(a["name"], b["name"])
+            codec = b["weights"].pop("codec")
+            self.assertEqual(a["weights"], b["weights"])  # the same numbers
+            self.assertIn(codec, ("exp-ans", "raw"))
+            if len(a["shape"]) == 2:
+                self.assertEqual(codec, "exp-ans")
+                self.assertLess(b["stored_bytes"], 0.75 * b["presented_bytes"])
+        said = packed["weights"]
+        self.assertEqual(said["bundle_bytes"], sum(t["stored_bytes"] for t in packed["tensors"]))
+        self.assertEqual(sum(said["codecs"].values()), len(packed["tensors"]))
+        self.assertTrue(said["entropy_limit_bytes"] < said["bundle_bytes"] < 0.68 * said["plain_bytes"], said)
+        text = run("inspect", bundle, "--tensors", "--html", self.path / "bundle.html")[0]
+        self.assertIn("in this bundle", text)
+        self.assertIn("exp-ans", "".join(Page((self.path / "bundle.html").read_text()).texts))
+        data = bytearray(bundle.read_bytes())
+        data[len(data) // 2] ^= 1
+        (self.path / "bad.tare").write_bytes(data)
+        _, err = run("inspect", self.path / "bad.tare", code=1)
+        self.assertEqual(len(err.splitlines()), 1, err)
+        self.assertIn("tensor '", err)
 
     def test_quick_reads_no_weights(self):
         found = json.loads(run("inspect", self.model, "--json", "--quick")[0])
