@@ -98,6 +98,7 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
       if (tokens > 128) add(widest, 4, 4, 0);
       if (tokens <= 128) add(128, 6, 6, 0);
     }
+    c.cut = false;
   }
 }
 

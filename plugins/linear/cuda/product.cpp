@@ -122,6 +122,8 @@ struct Accepts {
       return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
     if (c.sum_leaves != (m.leaves > 1))
       return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
+    if ((c.cut || c.split_leaves) && m.order.chunks() / m.leaves < c.activation_stages + 2)
+      return Verdict::no("a leaf of ", m.order.chunks() / m.leaves, " chunks is shorter than the ring");
     if (c.split_leaves) {
       if (!c.sum_leaves) return Verdict::no("there is only one leaf to deal out");
       if (partial_bytes(c, multiprocessors / kWideCluster, m.leaves) > kPartialBytes)

@@ -76,6 +76,22 @@ struct WideSchedule {
   }
 };
 
+inline constexpr int kParkedBarrier = 3;  // and one more: a group's sums lie in the workspace (named barriers)
+
+__device__ __forceinline__ void set_flag(uint32_t* flag) {
+  asm volatile("fence.acq_rel.gpu;\nfence.proxy.async;" ::: "memory");
+  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag), "r"(1) : "memory");
+}
+// Waits for the flag, leaves it zero for the next launch, and lets the copy engine see what was written before it.
+__device__ __forceinline__ void take_flag(uint32_t* flag) {
+  uint32_t there;
+  do {
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(there) : "l"(flag) : "memory");
+  } while (there == 0);
+  *flag = 0;
+  asm volatile("fence.proxy.async;" ::: "memory");
+}
+
 template <WideConfig config>
 __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant__ device::TensorMap activations,
                                                            const __grid_constant__ device::TensorMap output,
@@ -96,6 +112,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   constexpr int kInRegisters = config.register_groups, kBuffers = config.output_buffers;
   constexpr int kPayload = payload_bytes(config.code), kHeader = header_bytes(config.code, config.header_blocks);
 
+  constexpr int kProducerWarp = 8;  // 0 to 7 multiply
   extern __shared__ uint8_t shared_raw[];
   const uint32_t ring_activations = align_up(shared_address(shared_raw), 1024);
   const uint32_t scratch = ring_activations + kActivationStages * kActivations;
@@ -139,14 +156,23 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     return piece;
   };
 
-  if (warp >= 8) {
+  // Set when the sums of a leaf, or of the steps before a cut, lie in the workspace.
+  auto flag_of = [&](int tile, int leaf) {
+    return arguments.flags + (config.split_leaves ? tile * leaves + leaf : tile - schedule.whole_tiles) * kCluster +
+           rank;
+  };
+  // One block's sums of a tile as they are parked: [quarter of the tokens][group][8 tokens][thread], a quarter a slot.
+  constexpr int kParked = kActivations * 4, kQuarter = kGroups / 4;
+  static_assert(kQuarter * 2 * 2048 == kActivations, "a quarter of the sums fills a slot of activations");
+
+  if (warp >= kProducerWarp) {
     give_registers<40>();
     // Walks the steps of all pieces: visit(chunk, first strip of this block, first token).
-    auto walk = [&](auto&& piece_starts, auto&& visit) {
+    auto walk = [&](auto&& piece_starts, auto&& visit, auto&& piece_ends) {
       for (int i = 0; i < pieces; ++i) {
         const WidePiece piece = piece_at(i);
         const TilePlace place = place_tile(piece.tile, row_tiles, token_tiles, config.band);
-        piece_starts((place.row_tile * kCluster + rank) * kStrips, place.token_tile * config.tokens);
+        piece_starts((place.row_tile * kCluster + rank) * kStrips, place.token_tile * config.tokens, piece);
         if constexpr (config.sum_leaves) {
           for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
             for (int chunk = leaf; chunk < chunks; chunk += leaves) visit(chunk);
@@ -154,46 +180,93 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
         } else {
           for (int chunk = piece.begin; chunk < piece.end; ++chunk) visit(chunk);
         }
+        piece_ends(piece);
       }
     };
+    auto nothing = [](const WidePiece&) {};
     const uint64_t policy = token_tiles > 1 ? policy_evict_normal() : policy_evict_first();
     RingPosition ring(1);
-    if (threadIdx.x == 256) {  // payloads
+    if (threadIdx.x == kProducerWarp * 32) {  // payloads
       const RunCopier<kPayload, kStrips, 1, config.tensor_copies> copier{arguments.payload, &maps.payload, chunks,
                                                                          arguments.strips_per_block, policy};
       RunSource source{};
-      walk([&](int strip, int) { source = copier.source(strip); },
+      walk([&](int strip, int, const WidePiece&) { source = copier.source(strip); },
            [&](int chunk) {
              const uint32_t barrier = weights_full + ring.slot * kBarrierBytes;
              barrier_wait(weights_empty + ring.slot * kBarrierBytes, ring.parity);
              barrier_expect(barrier, kWeights.transaction_bytes());
              copier.issue(source, chunk, ring_payload + ring.slot * kWeights.payload_bytes, barrier);
              ring.advance<kWeightStages>();
-           });
-    } else if (threadIdx.x == 288 && kHeader > 0) {  // headers
+           },
+           nothing);
+    } else if (threadIdx.x == kProducerWarp * 32 + 32 && kHeader > 0) {  // headers
       const RunCopier<kHeader, kStrips, 1, config.tensor_copies> copier{arguments.headers, &maps.headers, chunks,
                                                                         arguments.strips_per_block, policy};
       RunSource source{};
-      walk([&](int strip, int) { source = copier.source(strip); },
+      walk([&](int strip, int, const WidePiece&) { source = copier.source(strip); },
            [&](int chunk) {
              barrier_wait(weights_empty + ring.slot * kBarrierBytes, ring.parity);
              copier.issue(source, chunk, ring_headers + ring.slot * kWeights.header_stride,
                           weights_full + ring.slot * kBarrierBytes);
              ring.advance<kWeightStages>();
-           });
-    } else if (threadIdx.x == 320) {  // activations: each block fetches its share of the tokens for both
+           },
+           nothing);
+    } else if (threadIdx.x ==
+               kProducerWarp * 32 + 64) {  // activations: each block fetches its share of the tokens for both
       wait_for_inputs();
       int token0 = 0;
-      walk([&](int, int first) { token0 = first; },
-           [&](int chunk) {
-             const uint32_t barrier = activations_full + ring.slot * kBarrierBytes;
-             barrier_wait(activations_empty + ring.slot * kBarrierBytes, ring.parity);
-             barrier_expect(barrier, kActivations);
-             copy_tensor_3d_multicast(ring_activations + ring.slot * kActivations + rank * (kActivations / kCluster),
-                                      &activations, 0, token0 + rank * (config.tokens / kCluster), chunk, barrier,
-                                      (1 << kCluster) - 1);
-             ring.advance<kActivationStages>();
-           });
+      // Sums that another cluster parked come through the activations' ring, a quarter of them a slot: the copy engine
+      // has far more of them on the way than threads without free registers could.
+      auto fetch = [&](int64_t slot) {
+        const uint8_t* from = reinterpret_cast<const uint8_t*>(arguments.partials) + (slot * kCluster + rank) * kParked;
+        for (int part = 0; part < 4; ++part) {
+          const uint32_t barrier = activations_full + ring.slot * kBarrierBytes;
+          barrier_wait(activations_empty + ring.slot * kBarrierBytes, ring.parity);
+          barrier_expect(barrier, kActivations);
+          copy_bulk(ring_activations + ring.slot * kActivations, from + part * kActivations, kActivations, barrier,
+                    policy);
+          ring.advance<kActivationStages>();
+        }
+      };
+      walk(
+          [&](int, int first, const WidePiece& piece) {
+            token0 = first;
+            if (!config.sum_leaves && piece.begin > 0) {  // another cluster began this tile
+              take_flag(flag_of(piece.tile, 0));
+              fetch(piece.tile - schedule.whole_tiles);
+            }
+          },
+          [&](int chunk) {
+            const uint32_t barrier = activations_full + ring.slot * kBarrierBytes;
+            barrier_wait(activations_empty + ring.slot * kBarrierBytes, ring.parity);
+            barrier_expect(barrier, kActivations);
+            copy_tensor_3d_multicast(ring_activations + ring.slot * kActivations + rank * (kActivations / kCluster),
+                                     &activations, 0, token0 + rank * (config.tokens / kCluster), chunk, barrier,
+                                     (1 << kCluster) - 1);
+            ring.advance<kActivationStages>();
+          },
+          [&](const WidePiece& piece) {
+            if constexpr (config.split_leaves) {  // leaves that other clusters added, in order
+              if (piece.first_leaf > 0 || piece.last_leaf + 1 == leaves) return;
+              int owner = cluster;
+              for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) {
+                while (LeafStretch::first(int64_t{tiles} * leaves, clusters, owner + 1) <= piece.tile * leaves + leaf)
+                  ++owner;
+                take_flag(flag_of(piece.tile, leaf));
+                fetch(int64_t{owner} * (leaves - 1) + leaf - 1);
+              }
+            }
+          });
+    } else if (warp == kProducerWarp + 3 && (config.cut || config.split_leaves)) {
+      // Tells other clusters of parked sums, so that nobody who multiplies waits until they are visible there.
+      for (int i = 0; i < pieces; ++i) {
+        const WidePiece piece = piece_at(i);
+        if (config.split_leaves ? piece.first_leaf == 0 : piece.end == chunks) continue;  // finished here
+        for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
+          for (int which = 0; which < 2; ++which) named_sync(kParkedBarrier + which, 160);
+          if (lane == 0) set_flag(flag_of(piece.tile, config.split_leaves ? leaf : 0));
+        }
+      }
     }
     __syncwarp();
     cluster_sync();
@@ -234,43 +307,46 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     busy_slot = inputs.slot;
     inputs.advance<kActivationStages>();
   };
-  float4* workspace = reinterpret_cast<float4*>(arguments.partials);
-  auto parked = [&](int tile, int n) {
-    const int64_t slot = tile - schedule.whole_tiles;
-    return workspace + ((((slot * kCluster + rank) * 2 + group) * kGroups + n) * 128 + thread_of_group);
+  // Hands the sums to another cluster: slot `slot` of the workspace. The last producer warp sets the tile's flag.
+  auto park = [&](int64_t slot) {
+    float4* to = reinterpret_cast<float4*>(arguments.partials) + (slot * kCluster + rank) * (kParked / 16) +
+                 group * (kQuarter * 128) + thread_of_group;
+#pragma unroll
+    for (int n = 0; n < kGroups; ++n) {
+      __stcg(to + (n / kQuarter * 2 * kQuarter + n % kQuarter) * 128, as_float4(sum + 4 * n));
+    }
+    named_arrive(kParkedBarrier + group, 160);
   };
-  auto parked_leaf = [&](int from, int leaf, int n) {
-    const int64_t slot = int64_t{from} * (leaves - 1) + leaf - 1;
-    return workspace + ((((slot * kCluster + rank) * 2 + group) * kGroups + n) * 128 + thread_of_group);
-  };
-  auto flag_of = [&](int tile) {
-    return arguments.flags + ((config.split_leaves ? tile : tile - schedule.whole_tiles) * kCluster + rank) * 2 + group;
+  // The parked sums that the producer fetches: taken as they are, or added.
+  auto unpark = [&](bool add) {
+#pragma unroll
+    for (int part = 0; part < 4; ++part) {
+      barrier_wait(activations_full + inputs.slot * kBarrierBytes, inputs.parity);
+      const uint32_t from =
+          ring_activations + inputs.slot * kActivations + group * (kActivations / 2) + thread_of_group * 16;
+#pragma unroll
+      for (int i = 0; i < kQuarter; ++i) {
+        float4 v = load_shared_float4(from + i * 2048);
+        float* to = sum + (part * kQuarter + i) * 4;
+        if (add) v.x += to[0], v.y += to[1], v.z += to[2], v.w += to[3];
+        // In registers before the slot is given back.
+        asm volatile("" : "+f"(v.x), "+f"(v.y), "+f"(v.z), "+f"(v.w));
+        to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+      }
+      __syncwarp();
+      if (lane < kCluster) barrier_arrive_at(activations_empty + inputs.slot * kBarrierBytes, lane);
+      inputs.advance<kActivationStages>();
+    }
   };
 
   for (int i = 0; i < pieces; ++i) {
     const WidePiece piece = piece_at(i);
     const TilePlace place = place_tile(piece.tile, row_tiles, token_tiles, config.band);
-    if (piece.begin > 0) {  // another cluster began this tile
-      if (thread_of_group == 0) {
-        uint32_t done;
-        do {
-          asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(done) : "l"(flag_of(piece.tile)) : "memory");
-        } while (done == 0);
-        *flag_of(piece.tile) = 0;
-      }
-      group_sync();
-    }
     bool handed_on = false;
     for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
 #pragma unroll
       for (int e = 0; e < config.tokens / 2; ++e) sum[e] = 0.f;
-      if (!config.sum_leaves && piece.begin > 0) {
-#pragma unroll
-        for (int n = 0; n < kGroups; ++n) {
-          const float4 v = __ldcg(parked(piece.tile, n));
-          sum[4 * n] = v.x, sum[4 * n + 1] = v.y, sum[4 * n + 2] = v.z, sum[4 * n + 3] = v.w;
-        }
-      }
+      if (!config.sum_leaves && piece.begin > 0) unpark(false);
       // Cuts are even: with a tail step here the assembler would make every wgmma wait for the one before.
       int left = config.sum_leaves ? steps_in_leaf : piece.end - piece.begin;
       do {
@@ -283,13 +359,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
       busy_slot = -1;
       if constexpr (config.sum_leaves) {
         if (config.split_leaves && piece.first_leaf > 0) {  // the cluster with leaf 0 adds this one in its turn
-#pragma unroll
-          for (int n = 0; n < kGroups; ++n) __stcg(parked_leaf(cluster, leaf, n), as_float4(sum + 4 * n));
-          asm volatile("fence.acq_rel.gpu;" ::: "memory");
-          group_sync();
-          if (thread_of_group == 0) {
-            asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(flag_of(piece.tile)) : "memory");
-          }
+          park(int64_t{cluster} * (leaves - 1) + leaf - 1);
           handed_on = true;
           continue;
         }
@@ -319,12 +389,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     }
     if (handed_on) continue;
     if (!config.sum_leaves && piece.end < chunks) {  // another cluster goes on with this tile
-#pragma unroll
-      for (int n = 0; n < kGroups; ++n) __stcg(parked(piece.tile, n), as_float4(sum + 4 * n));
-      asm volatile("fence.acq_rel.gpu;" ::: "memory");
-      group_sync();
-      if (thread_of_group == 0)
-        asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag_of(piece.tile)), "r"(1) : "memory");
+      park(piece.tile - schedule.whole_tiles);
       continue;
     }
     if (config.sum_leaves && piece.last_leaf > 0) {
@@ -339,24 +404,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
         }
       }
     }
-    if (config.split_leaves && piece.last_leaf + 1 < leaves) {  // leaves that other clusters added, in order
-      if (thread_of_group == 0) {
-        uint32_t arrived;
-        do {
-          asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(flag_of(piece.tile)) : "memory");
-        } while (arrived != static_cast<uint32_t>(leaves - 1 - piece.last_leaf));
-        *flag_of(piece.tile) = 0;
-      }
-      group_sync();
-      int owner = cluster;
-      for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) {
-        while (LeafStretch::first(int64_t{tiles} * leaves, clusters, owner + 1) <= piece.tile * leaves + leaf) ++owner;
-#pragma unroll
-        for (int n = 0; n < kGroups; ++n) {
-          const float4 v = __ldcg(parked_leaf(owner, leaf, n));
-          sum[4 * n] += v.x, sum[4 * n + 1] += v.y, sum[4 * n + 2] += v.z, sum[4 * n + 3] += v.w;
-        }
-      }
+    if constexpr (config.split_leaves) {
+      for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) unpark(true);
     }
     // 64 tokens at a time: transposed into a swizzled tile of 64 tokens x 64 rows, then one tensor store.
     const int row0 = (place.row_tile * kCluster + rank) * kWideRows + group * 64;

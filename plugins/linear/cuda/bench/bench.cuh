@@ -91,6 +91,18 @@ __global__ void sample_errors(const uint16_t* weights, const uint16_t* activatio
   }
 }
 
+// stamps[2 * multiprocessor] = {its clock, nanoseconds}: two of these around some work tell how fast the clock ran.
+// One block a multiprocessor.
+__global__ void stamp(uint64_t* stamps) {
+  uint32_t where;
+  uint64_t clock, nanoseconds;
+  asm volatile("mov.u32 %0, %%smid;" : "=r"(where));
+  asm volatile("mov.u64 %0, %%clock64;" : "=l"(clock));
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(nanoseconds));
+  stamps[2 * where] = clock;
+  stamps[2 * where + 1] = nanoseconds;
+}
+
 // Reads `count` 16-byte words and nothing else: the bandwidth that a kernel could reach.
 __global__ __launch_bounds__(512) void read_all(const uint4* words, int64_t count, uint32_t* sink) {
   const int64_t stride = int64_t{gridDim.x} * blockDim.x;

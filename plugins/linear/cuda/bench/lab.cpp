@@ -1,5 +1,7 @@
 #include "plugins/linear/cuda/bench/lab.hpp"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -8,6 +10,10 @@
 #include <thread>
 
 namespace tare::linear_cuda::bench {
+
+namespace {
+constexpr size_t kStampWords = 512;  // two a multiprocessor
+}
 
 void must(const Status& status) {
   if (status.ok()) return;
@@ -26,7 +32,8 @@ Lab::Lab(Device& device, jit::CudaLaunch& launcher, jit::Jit& jit)
       jit_(jit),
       stream_(must(device.create_stream())),
       workspace_(must(make_workspace(tools(), *stream_))),
-      counters_(must(device.allocate(64, Purpose::workspace, "bench/counters"))) {}
+      counters_(must(device.allocate(64, Purpose::workspace, "bench/counters"))),
+      energy_(std::make_unique<EnergyCounter>()) {}
 
 std::unique_ptr<Buffer> Lab::memory(size_t bytes, const char* label) {
   return must(device_.allocate(bytes, Purpose::staging, label));
@@ -121,13 +128,77 @@ double Lab::burst_us(Recorded& recorded, int rounds, int rest_ms) {
   return times[static_cast<size_t>(rounds / 2)];
 }
 
-double Lab::sustained_us(Recorded& recorded, double seconds) {
-  const auto start = std::chrono::steady_clock::now();
+void Lab::stamp(int which) {
+  if (!stamp_kernel_) {
+    const auto compiled = must(jit_.compile(
+        {"plugins/linear/cuda/bench/bench.cuh", "tare::linear_cuda::stamp", std::string(launcher_.architecture())}));
+    stamp_kernel_ = must(launcher_.load(*compiled, 0));
+    stamps_ = memory(2 * kStampWords * sizeof(uint64_t), "bench/stamps");
+    must(device_.fill(*stream_, stamps_->data(), 0, stamps_->bytes()));
+  }
+  uint64_t* to = static_cast<uint64_t*>(stamps_->data()) + which * kStampWords;
+  void* arguments[] = {&to};
+  const jit::LaunchShape shape{.grid_x = static_cast<uint32_t>(launcher_.multiprocessors()), .threads = 1024};
+  must(launcher_.launch(*stream_, *stamp_kernel_, shape, arguments));
+}
+
+double Lab::stamped_gigahertz() {
+  std::vector<uint64_t> words(2 * kStampWords);
+  must(device_.copy_out(*stream_, words.data(), stamps_->data(), words.size() * sizeof(uint64_t)));
+  must(stream_->synchronize());
+  std::vector<double> rates;
+  for (size_t i = 0; i + 1 < kStampWords; i += 2) {
+    const uint64_t* before = words.data() + i;
+    const uint64_t* after = before + kStampWords;
+    if (before[1] != 0 && after[1] > before[1])
+      rates.push_back(static_cast<double>(after[0] - before[0]) / static_cast<double>(after[1] - before[1]));
+  }
+  if (rates.empty()) return 0;
+  std::sort(rates.begin(), rates.end());
+  return rates[rates.size() / 2];
+}
+
+double Lab::burst_gigahertz(Recorded& recorded, int rounds, int rest_ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(rest_ms));
+  must(recorded.graph->launch(*stream_));
+  stamp(0);
+  for (int i = 0; i < rounds; ++i) must(recorded.graph->launch(*stream_));
+  stamp(1);
+  return stamped_gigahertz();
+}
+
+Lab::Sustained Lab::sustained(Recorded& recorded, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  auto elapsed = [](Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); };
+  const auto start = Clock::now();
+  while (elapsed(start) < seconds / 2) replay_us(recorded);
+  const auto half = Clock::now();
+  const double joules = energy_->joules();
+  stamp(0);
   std::vector<double> times;
-  while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < seconds)
-    times.push_back(replay_us(recorded));
-  std::sort(times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-  return times[times.size() / 2 + (times.size() - times.size() / 2) / 2];
+  while (elapsed(half) < seconds / 2) times.push_back(replay_us(recorded));
+  stamp(1);
+  must(stream_->synchronize());
+  const double calls = static_cast<double>(times.size()) * recorded.calls, spent = energy_->joules() - joules;
+  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+  return {times[times.size() / 2], stamped_gigahertz(), spent / calls * 1000};
+}
+
+EnergyCounter::EnergyCounter() {
+  library_ = dlopen("libnvidia-ml.so.1", RTLD_NOW);
+  if (library_ == nullptr) return;
+  const auto start = reinterpret_cast<int (*)()>(dlsym(library_, "nvmlInit_v2"));
+  const auto open = reinterpret_cast<int (*)(unsigned, void**)>(dlsym(library_, "nvmlDeviceGetHandleByIndex_v2"));
+  read_ = reinterpret_cast<int (*)(void*, unsigned long long*)>(dlsym(library_, "nvmlDeviceGetTotalEnergyConsumption"));
+  if (start == nullptr || open == nullptr || start() != 0 || open(0, &device_) != 0) read_ = nullptr;
+}
+EnergyCounter::~EnergyCounter() {
+  if (library_ != nullptr) dlclose(library_);
+}
+double EnergyCounter::joules() const {
+  unsigned long long millijoules = 0;
+  if (read_ == nullptr || read_(device_, &millijoules) != 0) return 0;
+  return static_cast<double>(millijoules) / 1000;
 }
 
 }  // namespace tare::linear_cuda::bench

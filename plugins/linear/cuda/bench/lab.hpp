@@ -20,6 +20,20 @@ T must(Result<T> result) {
 enum class WeightKind : int32_t { gaussian = 0, trained = 1, clustered = 2, adversarial = 3 };
 const char* name(WeightKind kind);
 
+// Energy drawn by GPU 0 so far, in joules, from NVML; no counter when the library or the card has none.
+class EnergyCounter {
+ public:
+  EnergyCounter();
+  ~EnergyCounter();
+  EnergyCounter(const EnergyCounter&) = delete;
+  double joules() const;  // 0 without a counter
+
+ private:
+  void* library_ = nullptr;
+  void* device_ = nullptr;
+  int (*read_)(void*, unsigned long long*) = nullptr;
+};
+
 class Lab {
  public:
   Lab(Device& device, jit::CudaLaunch& launcher, jit::Jit& jit);
@@ -50,17 +64,27 @@ class Lab {
   double replay_us(Recorded& recorded);  // one replay
   // After a rest, so that the clock is the same for all; replays should last a few milliseconds.
   double burst_us(Recorded& recorded, int rounds, int rest_ms);
-  // Replays for `seconds`; the median of the second half.
-  double sustained_us(Recorded& recorded, double seconds);
+  // Replays for `seconds`: the median time of the second half, the clock, the energy of a call (0 when the driver's
+  // management library does not count it).
+  struct Sustained {
+    double us = 0, gigahertz = 0, millijoules = 0;
+  };
+  Sustained sustained(Recorded& recorded, double seconds);
+  // The multiprocessors' clock during a burst of `rounds` replays after a rest.
+  double burst_gigahertz(Recorded& recorded, int rounds, int rest_ms);
 
  private:
+  void stamp(int which);
+  double stamped_gigahertz();
   void launch(const char* kernel, jit::LaunchShape shape, std::vector<void*> arguments);
   Device& device_;
   jit::CudaLaunch& launcher_;
   jit::Jit& jit_;
   std::unique_ptr<Stream> stream_;
   Workspace workspace_;
-  std::unique_ptr<Buffer> counters_;
+  std::unique_ptr<Buffer> counters_, stamps_;
+  std::shared_ptr<jit::CudaKernel> stamp_kernel_;
+  std::unique_ptr<EnergyCounter> energy_;
 };
 
 }  // namespace tare::linear_cuda::bench

@@ -31,6 +31,8 @@ struct Options {
   bool lm_head = false, check = true, all = true, dense = false;
   double sustained_seconds = 0;
   int32_t strips = 2;  // per block, of o and down
+  int32_t qkv_leaves = 4;
+  bool hot = false;  // sustained time of each candidate of gate_up
 };
 
 std::vector<int32_t> numbers(const char* list) {
@@ -63,6 +65,10 @@ Options parse(int argc, char** argv) {
       o.kind = static_cast<WeightKind>(std::atoi(value()));
     else if (arg == "--strips")
       o.strips = std::atoi(value());
+    else if (arg == "--qkv-leaves")
+      o.qkv_leaves = std::atoi(value());
+    else if (arg == "--hot")
+      o.hot = true;
     else if (arg == "--lm-head")
       o.lm_head = true;
     else if (arg == "--no-check")
@@ -163,7 +169,7 @@ int run(const Options& o) {
 
   const int32_t most = std::max(*std::max_element(o.rows.begin(), o.rows.end()), 256), reference = most;
   auto start = std::chrono::steady_clock::now();
-  layer.add({"qkv", 6144, 4096, {4, 4}}, o.kind, 4, most, reference, o.dense);
+  layer.add({"qkv", 6144, 4096, {4, o.qkv_leaves}}, o.kind, 4, most, reference, o.dense);
   layer.add({"o", 4096, 4096, {o.strips, 4}}, o.kind, 4, most, reference, o.dense);
   layer.add({"gate_up", 28672, 4096, {16, 1}}, o.kind, 4, most, reference, o.dense);
   layer.add({"down", 4096, 14336, {o.strips, 4}}, o.kind, 4, most, reference, o.dense);
@@ -233,6 +239,11 @@ int run(const Options& o) {
         const double us = lab.burst_us(recorded, 5, tokens >= 128 ? 20 : 0);
         std::printf("ROW %-8s M=%-4d %-44s %8.2f us  %5.3fx%s\n", m.spec.name.c_str(), tokens, label(c).c_str(), us,
                     vendor_us / us, differing.first + differing.second > 0 ? "  WRONG BITS" : "");
+        if (o.hot && m.spec.name == "gate_up") {
+          const Lab::Sustained hot = lab.sustained(recorded, 0.6);
+          std::printf("HOT M=%-4d %-44s %8.2f us %.3f GHz %.2f mJ\n", tokens, label(c).c_str(), hot.us, hot.gigahertz,
+                      hot.millijoules);
+        }
         log.line(text("{\"kind\":\"candidate\",\"name\":\"", m.spec.name, "\",\"tokens\":", tokens, ",\"config\":\"",
                       label(c), "\",\"us\":", us, ",\"differing\":", differing.first + differing.second, "}"));
         if (differing.first + differing.second != 0) continue;
@@ -311,13 +322,20 @@ int run(const Options& o) {
       auto dense_graph = lab.record(chain(dense), layers);
       dense_us = lab.burst_us(dense_graph, 7, rest);
     }
+    Lab::Sustained hot, hot_vendor;
     if (o.sustained_seconds > 0 && vs) {  // alternating slices: whoever runs second is hotter
-      std::vector<double> a, b;
+      auto add = [](Lab::Sustained& to, const Lab::Sustained& one) {
+        to.us += one.us / 3, to.gigahertz += one.gigahertz / 3, to.millijoules += one.millijoules / 3;
+      };
       for (int slice = 0; slice < 3; ++slice) {
-        b.push_back(lab.sustained_us(theirs_graph, o.sustained_seconds));
-        a.push_back(lab.sustained_us(ours_graph, o.sustained_seconds));
+        add(hot_vendor, lab.sustained(theirs_graph, o.sustained_seconds));
+        add(hot, lab.sustained(ours_graph, o.sustained_seconds));
       }
-      sustained_ours = (a[0] + a[1] + a[2]) / 3, sustained_theirs = (b[0] + b[1] + b[2]) / 3;
+      sustained_ours = hot.us, sustained_theirs = hot_vendor.us;
+      std::printf(
+          "CLOCK M=%-4d burst %.3f GHz, vendor %.3f | sustained %.3f, vendor %.3f | mJ a layer %.1f, vendor %.1f\n",
+          tokens, lab.burst_gigahertz(ours_graph, 7, rest), lab.burst_gigahertz(theirs_graph, 7, rest), hot.gigahertz,
+          hot_vendor.gigahertz, hot.millijoules, hot_vendor.millijoules);
     }
     const double mine = (o_us[0] + o_us[1]) / 2, yours = (t_us[0] + t_us[1] + t_us[2]) / 3;
     std::printf(
@@ -328,12 +346,14 @@ int run(const Options& o) {
         sustained_ours > 0 ? sustained_theirs / sustained_ours : 0,
         std::pow(single_product, 1.0 / static_cast<double>(layer.matrices().size())));
     std::fflush(stdout);
-    log.line(text("{\"kind\":\"layer\",\"device\":\"", info.name, "\",\"weights\":\"", name(o.kind),
-                  "\",\"tokens\":", tokens, ",\"us\":", mine, ",\"vendor_us\":", yours, ",\"ratio\":", yours / mine,
-                  ",\"limit_share\":", limit_us / mine, ",\"without_dependent_us\":", plain_us,
-                  ",\"dense_us\":", dense_us, ",\"sustained_us\":", sustained_ours,
-                  ",\"sustained_vendor_us\":", sustained_theirs, ",\"configs\":[\"", label(best[0].config), "\",\"",
-                  label(best[1].config), "\",\"", label(best[2].config), "\",\"", label(best[3].config), "\"]}"));
+    log.line(text(
+        "{\"kind\":\"layer\",\"device\":\"", info.name, "\",\"weights\":\"", name(o.kind), "\",\"tokens\":", tokens,
+        ",\"us\":", mine, ",\"vendor_us\":", yours, ",\"ratio\":", yours / mine, ",\"limit_share\":", limit_us / mine,
+        ",\"without_dependent_us\":", plain_us, ",\"dense_us\":", dense_us, ",\"sustained_us\":", sustained_ours,
+        ",\"sustained_vendor_us\":", sustained_theirs, ",\"sustained_gigahertz\":", hot.gigahertz,
+        ",\"sustained_vendor_gigahertz\":", hot_vendor.gigahertz, ",\"sustained_mj\":", hot.millijoules,
+        ",\"sustained_vendor_mj\":", hot_vendor.millijoules, ",\"configs\":[\"", label(best[0].config), "\",\"",
+        label(best[1].config), "\",\"", label(best[2].config), "\",\"", label(best[3].config), "\"]}"));
   }
   std::printf("EXACT %llu comparisons of whole outputs with the dense reference, %llu wrong\n",
               static_cast<unsigned long long>(compared), static_cast<unsigned long long>(wrong));
