@@ -49,7 +49,7 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
   struct Size {
     int rows, columns, per_block, leaves;
   };
-  for (const Size s : {Size{6144, 4096, 4, 4}, Size{4096, 4096, 2, 4}, Size{28672, 4096, 16, 1}}) {
+  for (const Size s : {Size{6144, 4096, 4, 2}, Size{4096, 4096, 2, 4}, Size{28672, 4096, 16, 1}}) {
     const MatrixShape matrix{.order = {s.rows, s.columns, s.per_block}, .leaves = s.leaves};
     for (const int tokens : {8, 16, 32, 64, 128, 256, 1024}) {
       if (architecture != "sm_90a" && tokens > 32) continue;  // the others have no further kernels
@@ -59,9 +59,18 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
       }
     }
   }
-  for (const WeightCode code : {WeightCode::kDense, WeightCode::kW12}) {
-    for (const int blocks : {1, 2, 4}) {
+  // The denser code in every kernel: the best guesses of a few row counts.
+  for (const int blocks : {3, 4}) {
+    const MatrixShape matrix{.code = WeightCode::kW11, .header_blocks = blocks, .order = {4096, 4096, 2}, .leaves = 4};
+    for (const int tokens : {8, 64, 1024}) {
+      const auto configs = candidates(matrix, tokens, 132, architecture);
+      for (size_t i = 0; i < configs.size(); i += 3) add(source(configs[i]), expression(configs[i]));
+    }
+  }
+  for (const WeightCode code : {WeightCode::kDense, WeightCode::kW12, WeightCode::kW11}) {
+    for (const int blocks : {1, 2, 3, 4}) {
       if (code == WeightCode::kDense && blocks > 1) continue;
+      if (code == WeightCode::kW11 ? blocks < 3 : blocks == 3) continue;
       add("plugins/linear/cuda/pack.cuh", pack_expression({code, blocks}));
       add("plugins/linear/cuda/pack.cuh", unpack_expression({code, blocks}));
     }

@@ -1,7 +1,9 @@
 // The w12 record: packing is exact for every weight, and what a configuration needs is what it says.
 #include <doctest/doctest.h>
 
+#include <random>
 #include <set>
+#include <vector>
 
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/expression.hpp"
@@ -91,6 +93,105 @@ TEST_CASE("a w12 record with its header takes 12.125 bits a weight") {
   CHECK((payload_bytes(WeightCode::kW12) + header_bytes(WeightCode::kW12, 1)) * 8.0 / kRecordWeights ==
         doctest::Approx(12.125));
   CHECK(payload_bytes(WeightCode::kW12) % 128 == 0);
+}
+
+// A w11 record as the packer makes it and a kernel reads it, in plain steps.
+struct ShortRecord {
+  ShortWords lanes[32];
+  std::vector<uint32_t> escapes;
+};
+ShortRecord encode_short(const std::vector<uint16_t>& weights, int base, bool& exact) {
+  ShortRecord out;
+  for (uint32_t lane = 0; lane < 32; ++lane) {
+    uint32_t kept[16] = {};
+    for (uint32_t reg = 0; reg < 16; ++reg) {
+      for (uint32_t half = 0; half < 2; ++half) {
+        const int at = fragment_row(static_cast<int>(lane), static_cast<int>(reg)) * kChunkColumns +
+                       fragment_column(static_cast<int>(lane), static_cast<int>(reg), static_cast<int>(half));
+        const uint32_t weight = weights[static_cast<size_t>(at)];
+        if (in_window(weight, base, kShortWindow)) {
+          kept[reg] |= windowed(weight, base) << (16 * half);
+        } else {
+          kept[reg] |= (weight & 0x807f) << (16 * half);
+          out.escapes.push_back(short_escape_entry(lane, reg, half, short_escape_exponent(weight, base, exact)));
+        }
+      }
+    }
+    out.lanes[lane] = pack_short(kept);
+  }
+  return out;
+}
+std::vector<uint16_t> decode_short(const ShortRecord& record, int base) {
+  RecordRegisters lanes[32];
+  for (int lane = 0; lane < 32; ++lane) lanes[lane] = unpack_short(record.lanes[lane]);
+  for (const uint32_t entry : record.escapes) {
+    lanes[short_escape_lane(entry)].reg[short_escape_register(entry)] ^= short_escape_bits(entry)
+                                                                         << (16 * short_escape_half(entry));
+  }
+  std::vector<uint16_t> out(kRecordWeights);
+  for (int lane = 0; lane < 32; ++lane) {
+    for (int reg = 0; reg < 16; ++reg) {
+      for (int half = 0; half < 2; ++half) {
+        const uint32_t decoded = (lanes[lane].reg[reg] >> (16 * half)) & 0xffff;
+        out[static_cast<size_t>(fragment_row(lane, reg) * kChunkColumns + fragment_column(lane, reg, half))] =
+            static_cast<uint16_t>(unscale_weight(decoded, kDecodedExponent - base));
+      }
+    }
+  }
+  return out;
+}
+
+TEST_CASE("a w11 record gives every weight back, escapes and zeros included") {
+  std::mt19937 random(11);
+  for (const int base : {60, 117, 200}) {
+    for (int round = 0; round < 20; ++round) {
+      std::vector<uint16_t> weights(kRecordWeights);
+      for (uint16_t& weight : weights) {
+        const uint32_t bits = random();
+        // Mostly inside the window; the others anywhere that w11 holds, and zeros of both signs.
+        const int exponent = bits % 50 < 48 ? base + static_cast<int>(bits >> 8) % kShortWindow
+                                            : base - kShortExponentBias + 1 + static_cast<int>(bits >> 8) % 63;
+        weight = static_cast<uint16_t>((bits >> 16 & 0x807f) | static_cast<uint32_t>(exponent) << 7);
+        if (bits % 50 == 49 && (bits >> 30) == 0) weight = static_cast<uint16_t>(bits >> 16 & 0x8000);
+      }
+      bool exact = true;
+      const ShortRecord record = encode_short(weights, base, exact);
+      CHECK(exact);
+      CHECK(record.escapes.size() > 10);
+      for (const uint32_t entry : record.escapes) REQUIRE(entry < 0x10000);  // 16 bits each
+      CHECK(decode_short(record, base) == weights);
+    }
+  }
+}
+
+TEST_CASE("w11 says which weights it cannot hold") {
+  const auto holds = [](uint32_t weight, int base) {
+    bool exact = true;
+    short_escape_exponent(weight, base, exact);
+    return exact;
+  };
+  CHECK(holds(0x0000, 117));
+  CHECK(holds(0x8000, 117));
+  CHECK_FALSE(holds(0x0001, 117));  // a subnormal
+  CHECK_FALSE(holds(0x7f80, 117));  // infinity
+  CHECK(holds(70u << 7, 117));      // 47 below the window
+  CHECK_FALSE(holds(69u << 7, 117));
+  CHECK(holds(132u << 7 | 0x7f, 117));  // 15 above its lowest exponent
+  CHECK_FALSE(holds(133u << 7, 117));
+}
+
+TEST_CASE("w11 records take 11.375 or 11.5 bits a weight, and their headers grow by one block") {
+  CHECK((payload_bytes(WeightCode::kW11) + header_bytes(WeightCode::kW11, 3)) * 8.0 / kRecordWeights ==
+        doctest::Approx(11.375));
+  CHECK((payload_bytes(WeightCode::kW11) + header_bytes(WeightCode::kW11, 4)) * 8.0 / kRecordWeights ==
+        doctest::Approx(11.5));
+  CHECK(payload_bytes(WeightCode::kW11) % 128 == 0);
+  CHECK(short_escapes_in_header(3) == 22);
+  CHECK(short_escapes_in_header(4) == 30);
+  CHECK(first_header_blocks(WeightCode::kW11) == 3);
+  CHECK(choose_header_blocks(3, 62, 1000, WeightCode::kW11) == 3);
+  CHECK(choose_header_blocks(3, 63, 1000, WeightCode::kW11) == 4);
+  CHECK(choose_header_blocks(4, 63, 1000, WeightCode::kW11) == 0);
 }
 
 TEST_CASE("the window covers most weights and never exponent 0 or 255") {

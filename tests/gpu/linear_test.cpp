@@ -28,15 +28,15 @@ struct LinearGpu : gpu_test::Gpu {
 
 constexpr int32_t kMostTokens = 300;
 
-void check(LinearGpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightCode expected) {
+void check(LinearGpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, WeightCode expected,
+           WeightCode asked = WeightCode::kW12) {
   Lab& lab = *gpu.lab;
   const int64_t weights = int64_t{order.rows} * order.columns;
   const auto plain = lab.memory(static_cast<size_t>(weights) * 2, "plain"),
              back = lab.memory(static_cast<size_t>(weights) * 2, "back");
   lab.fill_weights(plain->data(), order.rows, order.columns, kind, 7);
   const auto* words = static_cast<const uint16_t*>(plain->data());
-  const ResidentMatrix packed =
-      must(pack_matrix(lab.tools(), lab.stream(), words, order, leaves, WeightCode::kW12, "test"));
+  const ResidentMatrix packed = must(pack_matrix(lab.tools(), lab.stream(), words, order, leaves, asked, "test"));
   const ResidentMatrix dense =
       must(pack_matrix(lab.tools(), lab.stream(), words, order, leaves, WeightCode::kDense, "test"));
   CHECK(packed.shape.code == expected);
@@ -105,6 +105,19 @@ TEST_CASE("clustered escapes take longer headers and keep their bits") {
 TEST_CASE("weights that no power of two brings into range fall back to dense") {
   LinearGpu gpu;
   if (gpu.device) check(gpu, {512, 1024, 4}, 4, WeightKind::adversarial, WeightCode::kDense);
+}
+TEST_CASE("two leaves, rows for three groups") {
+  LinearGpu gpu;
+  if (gpu.device) check(gpu, {1536, 2048, 4}, 2, WeightKind::trained, WeightCode::kW12);
+}
+TEST_CASE("the denser code gives the same bits") {
+  LinearGpu gpu;
+  if (gpu.device) check(gpu, {1536, 2048, 4}, 4, WeightKind::trained, WeightCode::kW11, WeightCode::kW11);
+}
+TEST_CASE("the denser code leaves clustered escapes to w12, and what that cannot hold to dense") {
+  LinearGpu gpu;
+  if (!gpu.device) return;
+  check(gpu, {512, 1024, 4}, 1, WeightKind::adversarial, WeightCode::kDense, WeightCode::kW11);
 }
 TEST_CASE("a narrow model's shapes") {
   LinearGpu gpu;

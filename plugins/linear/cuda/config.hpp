@@ -120,15 +120,16 @@ constexpr int64_t partial_bytes(const StreamConfig& c, int blocks, int leaves) {
   return int64_t{blocks} * leaves * c.row_groups * 128 * (c.tokens / 8) * 16;
 }
 
-// wide.cuh: wgmma for many tokens. A cluster of two blocks owns tiles of 256 rows x `tokens`; each block decodes its
-// own 128 rows, the activations come once for both. Weights and activations have rings of their own: a weight's slot is
-// free as soon as it is decoded. One leaf: tiles may be cut between clusters anywhere, the accumulators travel through
-// L2 and the bits stay. More leaves: the running total stays on the chip, register_groups fragments of it in registers,
-// the others in shared memory.
+// wide.cuh: wgmma for many tokens. A cluster of two blocks owns tiles of 2 x 64 * row_groups rows x `tokens`; each
+// block decodes its own rows, the activations come once for both. Weights and activations have rings of their own: a
+// weight's slot is free as soon as it is decoded. One leaf: tiles may be cut between clusters anywhere, the
+// accumulators travel through L2 and the bits stay. More leaves: the running total stays on the chip, register_groups
+// fragments of it in registers, the others in shared memory.
 struct WideConfig {
   WeightCode code = WeightCode::kW12;
   int32_t header_blocks = 1;
-  int32_t tokens = 256;  // 128, 192, 256
+  int32_t tokens = 256;    // 128, 192, 256
+  int32_t row_groups = 2;  // consumer warpgroups; 3 with 128 tokens, for rows that 3 x 128 divides
   int32_t weight_stages = 4;
   int32_t activation_stages = 4;
   bool sum_leaves = false;      // more than one leaf
@@ -142,12 +143,13 @@ struct WideConfig {
   friend constexpr bool operator==(const WideConfig&, const WideConfig&) = default;
 };
 
-inline constexpr int kWideCluster = 2, kWideRows = 128, kWideOutputBytes = 64 * 64 * 2;
+inline constexpr int kWideCluster = 2, kWideOutputBytes = 64 * 64 * 2;
+constexpr int block_rows(const WideConfig& c) { return 64 * c.row_groups; }
 constexpr SlotShape weight_slot(const WideConfig& c) {
-  return slot_shape(c.code, c.header_blocks, kWideRows / kStripRows, 0, 0);
+  return slot_shape(c.code, c.header_blocks, block_rows(c) / kStripRows, 0, 0);
 }
 constexpr int activation_slot_bytes(const WideConfig& c) { return c.tokens * kChunkColumns * 2; }
-constexpr int threads(const WideConfig&) { return 3 * 128; }
+constexpr int threads(const WideConfig& c) { return (c.row_groups + 1) * 128; }
 constexpr int shared_groups(const WideConfig& c) { return c.sum_leaves ? c.tokens / 8 - c.register_groups : 0; }
 // Of one warpgroup: totals, or the output's staging.
 constexpr int scratch_bytes(const WideConfig& c) {
@@ -155,12 +157,13 @@ constexpr int scratch_bytes(const WideConfig& c) {
   return totals > staging ? round_up(totals, 1024) : staging;
 }
 constexpr int shared_bytes(const WideConfig& c) {
-  return 1024 + c.activation_stages * activation_slot_bytes(c) + 2 * scratch_bytes(c) +
+  return 1024 + c.activation_stages * activation_slot_bytes(c) + c.row_groups * scratch_bytes(c) +
          c.weight_stages * weight_slot(c).bytes() + (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes;
 }
 // Workspace for parked accumulators: of at most two cut tiles a cluster, or of every leaf but the first.
 constexpr int64_t partial_bytes(const WideConfig& c, int clusters, int leaves) {
-  return int64_t{clusters} * (c.split_leaves ? leaves - 1 : 2) * kWideCluster * 2 * (c.tokens / 8) * 128 * 16;
+  return int64_t{clusters} * (c.split_leaves ? leaves - 1 : 2) * kWideCluster * c.row_groups * (c.tokens / 8) * 128 *
+         16;
 }
 
 // portable.cuh: mma.sync straight from global memory; any architecture from sm_80, any number of tokens. The fallback.

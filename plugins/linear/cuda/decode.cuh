@@ -27,12 +27,43 @@ __device__ __forceinline__ void decode_step(uint32_t low_a, uint32_t low_b, uint
   registers[3] = __byte_perm(low_b, high_b, 0x7362);
 }
 
+// The lane's 32 weights of w11 from its 11 words.
+__device__ __forceinline__ void decode_short(const uint32_t (&low)[8], uint32_t h0, uint32_t h1, uint32_t h2,
+                                             uint32_t bias, uint32_t (&registers)[16]) {
+  const uint32_t words[6] = {h0, __funnelshift_r(h0, h0, 3), h1, __funnelshift_r(h1, h1, 3),
+                             h2, __funnelshift_r(h2, h2, 3)};
+  uint32_t high[8];
+#pragma unroll
+  for (int group = 0; group < 6; ++group) {
+    asm("lop3.b32 %0, %1, 0x83838383, %2, 0xEA;" : "=r"(high[group]) : "r"(words[group]), "r"(bias));
+  }
+  high[6] = bias | ((h0 << 1) & 0x80808080) | ((h0 >> 5) & 0x01010101) | ((h1 >> 4) & 0x02020202);
+  high[7] = bias | ((h2 << 1) & 0x80808080) | ((h2 >> 5) & 0x01010101) | ((h1 >> 5) & 0x02020202);
+#pragma unroll
+  for (int group = 0; group < 8; ++group) {
+    registers[2 * group] = __byte_perm(low[group], high[group], 0x5140);
+    registers[2 * group + 1] = __byte_perm(low[group], high[group], 0x7362);
+  }
+}
+
+// An escape of either code, taken apart.
+struct Escape {
+  uint32_t lane, reg, half, bits;
+};
+template <WeightCode code>
+__device__ __forceinline__ Escape read_escape(uint32_t entry) {
+  if constexpr (code == WeightCode::kW11) {
+    return {short_escape_lane(entry), short_escape_register(entry), short_escape_half(entry), short_escape_bits(entry)};
+  } else {
+    return {escape_lane(entry), escape_register(entry), escape_half(entry), escape_bits(entry)};
+  }
+}
+
 // Patches one escape. The entry is the same in all lanes, so the branch on the step is uniform.
-__device__ __forceinline__ void patch_one(uint32_t entry, int lane, uint32_t (&registers)[16]) {
-  const uint32_t bits =
-      escape_lane(entry) == static_cast<uint32_t>(lane) ? escape_bits(entry) << (16 * escape_half(entry)) : 0;
-  const uint32_t reg = escape_register(entry) & 3;
-  const uint32_t step = escape_register(entry) >> 2;
+__device__ __forceinline__ void patch_one(const Escape& escape, int lane, uint32_t (&registers)[16]) {
+  const uint32_t bits = escape.lane == static_cast<uint32_t>(lane) ? escape.bits << (16 * escape.half) : 0;
+  const uint32_t reg = escape.reg & 3;
+  const uint32_t step = escape.reg >> 2;
 #pragma unroll
   for (uint32_t s = 0; s < 4; ++s) {
     if (step == s) {
@@ -47,29 +78,33 @@ __device__ __forceinline__ void patch_one(uint32_t entry, int lane, uint32_t (&r
 // Many escapes in bounded time: lane i takes escape i, puts its XOR bits at the owner's place in `scratch` (1024 bytes
 // of shared memory), and every lane reads its own 16 words back; two halves of 8 registers. 32 escapes cost as much
 // as 3.
-template <int header_blocks>
+template <WeightCode code, int header_blocks>
 __device__ __forceinline__ void patch_many(uint32_t count, uint32_t overflow_index, uint32_t header, uint32_t scratch,
                                            const uint32_t* overflow, int lane, uint32_t (&registers)[16]) {
   using namespace device;
-  constexpr uint32_t kInHeader = escapes_in_header(header_blocks);
+  constexpr bool kShort = code == WeightCode::kW11;
+  constexpr uint32_t kInHeader = kShort ? short_escapes_in_header(header_blocks) : escapes_in_header(header_blocks);
 #pragma unroll 1
   for (uint32_t first = 0; first < count; first += 32) {
     const uint32_t i = first + lane;
     const bool mine = i < count;
     uint32_t entry = 0;
-    if (mine)
-      entry = i < kInHeader ? load_shared_4(header + 4 + 4 * i) : __ldg(overflow + overflow_index + i - kInHeader);
+    if (mine) {
+      entry = i >= kInHeader ? __ldg(overflow + overflow_index + i - kInHeader)
+              : kShort       ? load_shared_2(header + 4 + 2 * i)
+                             : load_shared_4(header + 4 + 4 * i);
+    }
+    const Escape escape = read_escape<code>(entry);
 #pragma unroll
     for (uint32_t half = 0; half < 2; ++half) {
       const uint32_t words = scratch + lane * 16;
       store_shared_16(words, uint4{0, 0, 0, 0});
       store_shared_16(words + 512, uint4{0, 0, 0, 0});
       __syncwarp();
-      const uint32_t reg = escape_register(entry);
+      const uint32_t reg = escape.reg;
       if (mine && reg >> 3 == half) {
-        store_shared_2(
-            scratch + ((reg >> 2) & 1) * 512 + escape_lane(entry) * 16 + (reg & 3) * 4 + escape_half(entry) * 2,
-            static_cast<uint16_t>(escape_bits(entry)));
+        store_shared_2(scratch + ((reg >> 2) & 1) * 512 + escape.lane * 16 + (reg & 3) * 4 + escape.half * 2,
+                       static_cast<uint16_t>(escape.bits));
       }
       __syncwarp();
 #pragma unroll
@@ -88,18 +123,18 @@ __device__ __forceinline__ void patch_many(uint32_t count, uint32_t overflow_ind
 
 // Patches all escapes of a record. The record's own payload serves as scratch (its planes are in registers by then);
 // `header_word` is word 0 of the header, known not to be zero.
-template <int header_blocks>
+template <WeightCode code, int header_blocks>
 __device__ __forceinline__ void patch_record(uint4 header_block, uint32_t header, uint32_t payload,
                                              const uint32_t* overflow, int lane, uint32_t (&registers)[16]) {
   const uint32_t count = header_block.x & 0xff;
-  if (count <= 2) {
-    patch_one(header_block.y, lane, registers);
-    if (count == 2) patch_one(header_block.z, lane, registers);
+  if (code == WeightCode::kW12 && count <= 2) {
+    patch_one(read_escape<code>(header_block.y), lane, registers);
+    if (count == 2) patch_one(read_escape<code>(header_block.z), lane, registers);
     __syncwarp();
     return;
   }
   __syncwarp();
-  patch_many<header_blocks>(count, header_block.x >> 8, header, payload, overflow, lane, registers);
+  patch_many<code, header_blocks>(count, header_block.x >> 8, header, payload, overflow, lane, registers);
   device::async_proxy_fence();  // the copy engine writes here next
   __syncwarp();
 }
@@ -119,6 +154,21 @@ __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, c
       registers[4 * plane + 2] = v.z;
       registers[4 * plane + 3] = v.w;
     }
+  } else if constexpr (code == WeightCode::kW11) {
+    uint32_t low[8];
+#pragma unroll
+    for (int plane = 0; plane < 2; ++plane) {
+      const uint4 v = load_shared_16(payload + plane * 512 + lane * 16);
+      low[4 * plane + 0] = v.x;
+      low[4 * plane + 1] = v.y;
+      low[4 * plane + 2] = v.z;
+      low[4 * plane + 3] = v.w;
+    }
+    const uint2 h = load_shared_8(payload + 1024 + lane * 8);
+    const uint32_t h2 = load_shared_4(payload + 1280 + lane * 4);
+    const uint4 block = load_shared_16(header);
+    decode_short(low, h.x, h.y, h2, bias, registers);
+    if (block.x != 0) patch_record<code, header_blocks>(block, header, payload, overflow, lane, registers);
   } else {
     uint32_t words[12];
 #pragma unroll
@@ -134,7 +184,7 @@ __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, c
     for (int step = 0; step < 4; ++step) {
       decode_step(words[3 * step], words[3 * step + 1], words[3 * step + 2], bias, registers + 4 * step);
     }
-    if (block.x != 0) patch_record<header_blocks>(block, header, payload, overflow, lane, registers);
+    if (block.x != 0) patch_record<code, header_blocks>(block, header, payload, overflow, lane, registers);
   }
 }
 

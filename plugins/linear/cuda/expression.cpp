@@ -7,11 +7,13 @@ namespace {
 
 constexpr const char* kSpace = "tare::linear_cuda::";
 
+constexpr const char* kCodeNames[] = {"kDense", "kW12", "kW11"};
+constexpr const char* kShortNames[] = {"dense", "w12", "w11"};
 std::string print(WeightCode code) {
-  return std::string(kSpace) + (code == WeightCode::kDense ? "WeightCode::kDense" : "WeightCode::kW12");
+  return std::string(kSpace) + "WeightCode::" + kCodeNames[static_cast<size_t>(code)];
 }
 const char* print(bool value) { return value ? "true" : "false"; }
-const char* short_name(WeightCode code) { return code == WeightCode::kDense ? "dense" : "w12"; }
+const char* short_name(WeightCode code) { return kShortNames[static_cast<size_t>(code)]; }
 
 template <class... Fields>
 std::string wrap(const char* kernel, const char* type, const Fields&... fields) {
@@ -39,7 +41,7 @@ std::string expression(const StreamConfig& c) {
 }
 std::string expression(const WideConfig& c) {
   return wrap("wide", "WideConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
-              ", .tokens = ", c.tokens, ", .weight_stages = ", c.weight_stages,
+              ", .tokens = ", c.tokens, ", .row_groups = ", c.row_groups, ", .weight_stages = ", c.weight_stages,
               ", .activation_stages = ", c.activation_stages, ", .sum_leaves = ", print(c.sum_leaves),
               ", .register_groups = ", c.register_groups, ", .output_buffers = ", c.output_buffers,
               ", .band = ", c.band, ", .cut = ", print(c.cut), ", .split_leaves = ", print(c.split_leaves),
@@ -70,7 +72,8 @@ std::string label(const StreamConfig& c) {
               c.sum_leaves ? " sum" : "", c.tensor_copies ? " tensor" : "");
 }
 std::string label(const WideConfig& c) {
-  return text("wide ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " w", c.weight_stages, " x",
+  return text("wide ", short_name(c.code), " h", c.header_blocks, " n", c.tokens,
+              c.row_groups != 2 ? text(" r", c.row_groups) : std::string(), " w", c.weight_stages, " x",
               c.activation_stages, c.sum_leaves ? text(" sum g", c.register_groups) : std::string(), " o",
               c.output_buffers, " b", c.band, c.cut ? " cut" : "", c.split_leaves ? " split" : "",
               c.tensor_copies ? " tensor" : "");

@@ -58,7 +58,9 @@ __global__ __launch_bounds__(256) void pack(const PackArguments arguments) {
             uint4{registers[4 * s], registers[4 * s + 1], registers[4 * s + 2], registers[4 * s + 3]};
       }
     } else {
-      constexpr uint32_t kInHeader = escapes_in_header(config.header_blocks);
+      constexpr bool kShort = config.code == WeightCode::kW11;
+      constexpr uint32_t kInHeader =
+          kShort ? short_escapes_in_header(config.header_blocks) : escapes_in_header(config.header_blocks);
       // Windowed weights, and a mask of the halves that are escapes.
       uint32_t kept[16], escapes = 0;
       uint32_t unfit = 0;
@@ -68,9 +70,10 @@ __global__ __launch_bounds__(256) void pack(const PackArguments arguments) {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const uint32_t weight = (registers[r] >> (16 * half)) & 0xffff;
-          if (in_window(weight, arguments.base)) {
+          if (in_window(weight, arguments.base, window_of(config.code))) {
             kept[r] |= windowed(weight, arguments.base) << (16 * half);
           } else {
+            if (kShort) kept[r] |= (weight & 0x807f) << (16 * half);
             escapes |= 1u << (2 * r + half);
           }
         }
@@ -99,12 +102,20 @@ __global__ __launch_bounds__(256) void pack(const PackArguments arguments) {
         for (int half = 0; half < 2; ++half) {
           if ((escapes >> (2 * r + half) & 1) == 0) continue;
           bool exact = true;
-          const uint32_t scaled =
-              scale_weight((registers[r] >> (16 * half)) & 0xffff, kDecodedExponent - arguments.base, exact);
+          const uint32_t weight = (registers[r] >> (16 * half)) & 0xffff;
+          uint32_t entry;
+          if constexpr (kShort) {
+            entry = short_escape_entry(lane, r, half, short_escape_exponent(weight, arguments.base, exact));
+          } else {
+            entry = escape_entry(lane, r, half, scale_weight(weight, kDecodedExponent - arguments.base, exact));
+          }
           if (!exact) ++unfit;
-          const uint32_t entry = escape_entry(lane, r, half, scaled);
           if (next < kInHeader) {
-            header[1 + next] = entry;
+            if constexpr (kShort) {
+              reinterpret_cast<uint16_t*>(header)[2 + next] = static_cast<uint16_t>(entry);
+            } else {
+              header[1 + next] = entry;
+            }
           } else if (overflow_index + next - kInHeader < arguments.overflow_capacity) {
             arguments.overflow[overflow_index + next - kInHeader] = entry;
           }
@@ -112,6 +123,14 @@ __global__ __launch_bounds__(256) void pack(const PackArguments arguments) {
         }
       }
       if (unfit != 0) atomicAdd(arguments.counters + 1, unfit);
+      if constexpr (kShort) {
+        const ShortWords packed = pack_short(kept);
+        payload[lane] = uint4{packed.low[0], packed.low[1], packed.low[2], packed.low[3]};
+        payload[32 + lane] = uint4{packed.low[4], packed.low[5], packed.low[6], packed.low[7]};
+        reinterpret_cast<uint2*>(payload + 64)[lane] = uint2{packed.high[0], packed.high[1]};
+        reinterpret_cast<uint32_t*>(payload + 80)[lane] = packed.high[2];
+        continue;
+      }
       uint32_t words[12];
 #pragma unroll
       for (int s = 0; s < 4; ++s) {
@@ -141,21 +160,32 @@ __device__ __forceinline__ void load_record_global(const uint8_t* payload, const
       registers[4 * s] = v.x, registers[4 * s + 1] = v.y, registers[4 * s + 2] = v.z, registers[4 * s + 3] = v.w;
     }
   } else {
-    constexpr uint32_t kInHeader = escapes_in_header(header_blocks);
-    uint32_t words[12];
-#pragma unroll
-    for (int p = 0; p < 3; ++p) {
-      const uint4 v = __ldg(planes + p * 32 + lane);
-      words[4 * p] = v.x, words[4 * p + 1] = v.y, words[4 * p + 2] = v.z, words[4 * p + 3] = v.w;
-    }
+    constexpr bool kShort = code == WeightCode::kW11;
+    constexpr uint32_t kInHeader = kShort ? short_escapes_in_header(header_blocks) : escapes_in_header(header_blocks);
     const uint32_t* entries = reinterpret_cast<const uint32_t*>(header);
     const uint32_t head = __ldg(entries);
+    if constexpr (kShort) {
+      const uint4 a = __ldg(planes + lane), b = __ldg(planes + 32 + lane);
+      const uint2 h = __ldg(reinterpret_cast<const uint2*>(planes + 64) + lane);
+      const uint32_t low[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+      decode_short(low, h.x, h.y, __ldg(reinterpret_cast<const uint32_t*>(planes + 80) + lane), bias, registers);
+    } else {
+      uint32_t words[12];
 #pragma unroll
-    for (int s = 0; s < 4; ++s) decode_step(words[3 * s], words[3 * s + 1], words[3 * s + 2], bias, registers + 4 * s);
+      for (int p = 0; p < 3; ++p) {
+        const uint4 v = __ldg(planes + p * 32 + lane);
+        words[4 * p] = v.x, words[4 * p + 1] = v.y, words[4 * p + 2] = v.z, words[4 * p + 3] = v.w;
+      }
+#pragma unroll
+      for (int s = 0; s < 4; ++s)
+        decode_step(words[3 * s], words[3 * s + 1], words[3 * s + 2], bias, registers + 4 * s);
+    }
 #pragma unroll 1
     for (uint32_t i = 0; i < (head & 0xff); ++i) {
-      patch_one(i < kInHeader ? __ldg(entries + 1 + i) : __ldg(overflow + (head >> 8) + i - kInHeader), lane,
-                registers);
+      const uint32_t entry = i >= kInHeader ? __ldg(overflow + (head >> 8) + i - kInHeader)
+                             : kShort       ? __ldg(reinterpret_cast<const uint16_t*>(entries) + 2 + i)
+                                            : __ldg(entries + 1 + i);
+      patch_one(read_escape<code>(entry), lane, registers);
     }
   }
 }
@@ -177,7 +207,7 @@ __global__ __launch_bounds__(256) void unpack(const PackArguments arguments) {
                                                           arguments.overflow, lane, bias, registers);
 #pragma unroll
     for (int r = 0; r < 16; ++r) {
-      if constexpr (config.code == WeightCode::kW12) {
+      if constexpr (config.code != WeightCode::kDense) {
         registers[r] = unscale_weight(registers[r] & 0xffff, shift) | unscale_weight(registers[r] >> 16, shift) << 16;
       }
       *place.pair(arguments, lane, r) = registers[r];

@@ -7,23 +7,24 @@
 
 namespace tare::linear_cuda {
 
-WindowChoice choose_window(const std::array<uint64_t, 256>& histogram) {
+WindowChoice choose_window(const std::array<uint64_t, 256>& histogram, int window) {
   uint64_t total = 0;
   for (const uint64_t count : histogram) total += count;
   WindowChoice best{1, total};
   // Exponent 0 (zeros and subnormals) and 255 (infinities) cannot be in a window: their code would decode to other
   // numbers.
-  for (int base = 1; base + kWindow <= 255; ++base) {
+  for (int base = 1; base + window <= 255; ++base) {
     uint64_t inside = 0;
-    for (int e = base; e < base + kWindow; ++e) inside += histogram[static_cast<size_t>(e)];
+    for (int e = base; e < base + window; ++e) inside += histogram[static_cast<size_t>(e)];
     if (total - inside <= best.outside) best = {base, total - inside};
   }
   return best;
 }
 
-int32_t choose_header_blocks(int32_t tried, uint32_t overflow, int64_t records) {
+int32_t choose_header_blocks(int32_t tried, uint32_t overflow, int64_t records, WeightCode code) {
   if (int64_t{overflow} * 16 <= records) return tried;
-  return tried < 4 ? tried * 2 : 0;
+  if (tried >= 4) return 0;
+  return code == WeightCode::kW11 ? tried + 1 : tried * 2;
 }
 
 namespace {
@@ -44,7 +45,8 @@ Result<std::unique_ptr<Buffer>> zeroed(const Toolbox& tools, Stream& stream, siz
   return buffer;
 }
 
-Result<WindowChoice> measure_window(const Toolbox& tools, Stream& stream, const uint16_t* plain, int64_t count) {
+Result<WindowChoice> measure_window(const Toolbox& tools, Stream& stream, const uint16_t* plain, int64_t count,
+                                    int window) {
   TARE_ASSIGN_OR_RETURN(const auto histogram, kernel(tools, "tare::linear_cuda::exponent_histogram"));
   TARE_ASSIGN_OR_RETURN(const auto counters, zeroed(tools, stream, 256 * sizeof(uint64_t)));
   void* address = counters->data();
@@ -53,7 +55,7 @@ Result<WindowChoice> measure_window(const Toolbox& tools, Stream& stream, const 
   std::array<uint64_t, 256> counts{};
   TARE_RETURN_IF_ERROR(tools.device.copy_out(stream, counts.data(), address, sizeof counts));
   TARE_RETURN_IF_ERROR(stream.synchronize());
-  return choose_window(counts);
+  return choose_window(counts, window);
 }
 
 }  // namespace
@@ -66,14 +68,21 @@ Result<ResidentMatrix> pack_matrix(const Toolbox& tools, Stream& stream, const u
                    kStripRows * order.strips_per_block, " and columns in multiples of ", kChunkColumns);
   }
   ResidentMatrix out;
-  out.shape = {code, 1, order, leaves, 0};
+  out.shape = {code, first_header_blocks(code), order, leaves, 0};
+  // What a matrix gets that its code cannot hold.
+  auto other_code = [&] {
+    return pack_matrix(tools, stream, plain, order, leaves,
+                       code == WeightCode::kW11 ? WeightCode::kW12 : WeightCode::kDense, name);
+  };
   const int64_t records = order.records();
   uint32_t capacity = 0;
-  if (code == WeightCode::kW12) {
-    TARE_ASSIGN_OR_RETURN(const WindowChoice window, measure_window(tools, stream, plain, records * kRecordWeights));
+  if (code != WeightCode::kDense) {
+    TARE_ASSIGN_OR_RETURN(const WindowChoice window,
+                          measure_window(tools, stream, plain, records * kRecordWeights, window_of(code)));
     out.shape.base = window.base;
-    // More than 1 % of escapes: longer headers would eat the gain.
-    if (window.outside * 100 > static_cast<uint64_t>(records) * kRecordWeights) out.shape.code = WeightCode::kDense;
+    // Past 1 % (w12) or 3 % (w11) of escapes longer headers would eat the gain.
+    const uint64_t percent = code == WeightCode::kW11 ? 3 : 1;
+    if (window.outside * 100 > static_cast<uint64_t>(records) * kRecordWeights * percent) return other_code();
     capacity = static_cast<uint32_t>(std::min<uint64_t>(window.outside, (uint64_t{1} << 24) - 1));
   }
   const auto bytes_of = [&](int per_record) { return static_cast<size_t>(records) * static_cast<size_t>(per_record); };
@@ -81,7 +90,7 @@ Result<ResidentMatrix> pack_matrix(const Toolbox& tools, Stream& stream, const u
     const MatrixShape& s = out.shape;
     out.payload.reset(), out.headers.reset(), out.overflow.reset();
     TARE_ASSIGN_OR_RETURN(out.payload, tools.device.allocate(bytes_of(payload_bytes(s.code)), Purpose::weights, name));
-    if (s.code == WeightCode::kW12) {
+    if (s.code != WeightCode::kDense) {
       TARE_ASSIGN_OR_RETURN(
           out.headers, tools.device.allocate(bytes_of(header_bytes(s.code, s.header_blocks)), Purpose::weights, name));
       TARE_ASSIGN_OR_RETURN(out.overflow,
@@ -105,7 +114,7 @@ Result<ResidentMatrix> pack_matrix(const Toolbox& tools, Stream& stream, const u
     TARE_RETURN_IF_ERROR(tools.device.copy_out(stream, counts, counters->data(), sizeof counts));
     TARE_RETURN_IF_ERROR(stream.synchronize());
     if (s.code == WeightCode::kDense) return out;
-    const int32_t blocks = counts[1] > 0 ? 0 : choose_header_blocks(s.header_blocks, counts[0], records);
+    const int32_t blocks = counts[1] > 0 ? 0 : choose_header_blocks(s.header_blocks, counts[0], records, s.code);
     if (blocks == s.header_blocks) {
       out.overflow_entries = counts[0];
       if (counts[0] < capacity) {  // keep only what is used
@@ -120,12 +129,8 @@ Result<ResidentMatrix> pack_matrix(const Toolbox& tools, Stream& stream, const u
       }
       return out;
     }
-    if (blocks == 0) {
-      out.shape.code = WeightCode::kDense;
-      out.shape.base = 0;
-    } else {
-      out.shape.header_blocks = blocks;
-    }
+    if (blocks == 0) return other_code();
+    out.shape.header_blocks = blocks;
   }
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdint>
 
+#include "plugins/linear/cuda/record.hpp"
+
 namespace tare::linear_cuda {
 
 struct WindowChoice {
@@ -10,12 +12,15 @@ struct WindowChoice {
   uint64_t outside = 0;  // weights that become escapes
 };
 
-// The window of 16 exponents that covers most weights; among equals the highest. histogram[e]: weights with exponent e.
-WindowChoice choose_window(const std::array<uint64_t, 256>& histogram);
+// The window of `window` exponents that covers most weights; among equals the highest. histogram[e]: weights with
+// exponent e.
+WindowChoice choose_window(const std::array<uint64_t, 256>& histogram, int window = kWindow);
 
-// Header blocks (1, 2, 4) for a matrix, or 0: dense. overflow: escapes beyond the header when headers have `tried`
-// blocks. An overflow list in global memory costs a kernel far more than a longer header, so a header grows as soon as
-// more than one record in 16 would read it; past 4 blocks dense is both faster and simpler.
-int32_t choose_header_blocks(int32_t tried, uint32_t overflow, int64_t records);
+// Header blocks for a matrix, or 0: another code. overflow: escapes beyond the header when headers have `tried` blocks.
+// An overflow list in global memory costs a kernel far more than a longer header, so a header grows as soon as more
+// than one record in 16 would read it. w12 has 1, 2 or 4 blocks: past 4 dense is both faster and simpler. w11 has 3 or
+// 4: past 4 it would not be below 11.5 bits.
+int32_t choose_header_blocks(int32_t tried, uint32_t overflow, int64_t records, WeightCode code = WeightCode::kW12);
+constexpr int32_t first_header_blocks(WeightCode code) { return code == WeightCode::kW11 ? 3 : 1; }
 
 }  // namespace tare::linear_cuda

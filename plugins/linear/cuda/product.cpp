@@ -20,7 +20,7 @@ int64_t token_tiles(int32_t tokens, int32_t tile) { return (tokens + tile - 1) /
 
 Verdict common(WeightCode code, int32_t header_blocks, const MatrixShape& m, int32_t tokens, int32_t shared) {
   if (code != m.code) return Verdict::no("the matrix is stored in the other code");
-  if (code == WeightCode::kW12 && header_blocks != m.header_blocks) {
+  if (code != WeightCode::kDense && header_blocks != m.header_blocks) {
     return Verdict::no("the kernel reads headers of ", header_blocks, " blocks, the matrix has ", m.header_blocks);
   }
   if (tokens < 1) return Verdict::no(tokens, " tokens");
@@ -45,7 +45,7 @@ struct SpanOf {
   SlotSpan operator()(const StripConfig& c) const { return {c.strips, c.k_groups, c.tensor_copies}; }
   SlotSpan operator()(const ClusterConfig& c) const { return {4 * c.row_groups, c.k_groups, c.tensor_copies}; }
   SlotSpan operator()(const StreamConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
-  SlotSpan operator()(const WideConfig& c) const { return {kWideRows / kStripRows, 1, c.tensor_copies}; }
+  SlotSpan operator()(const WideConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
   SlotSpan operator()(const PortableConfig&) const { return {1, 1, false}; }
 };
 
@@ -116,8 +116,8 @@ struct Accepts {
   }
   Verdict operator()(const WideConfig& c) const {
     if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
-    constexpr int kTileRows = kWideRows * kWideCluster;
-    if (m.order.rows % kTileRows != 0) return Verdict::no("N = ", m.order.rows, " is not a multiple of ", kTileRows);
+    const int32_t tile_rows = block_rows(c) * kWideCluster;
+    if (m.order.rows % tile_rows != 0) return Verdict::no("N = ", m.order.rows, " is not a multiple of ", tile_rows);
     if (m.order.chunks() / m.leaves % 2 != 0)
       return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
     if (c.sum_leaves != (m.leaves > 1))
@@ -130,7 +130,7 @@ struct Accepts {
         return Verdict::no("parked sums do not fit the workspace");
     }
     if (c.cut) {
-      const int64_t tiles = m.order.rows / kTileRows * token_tiles(tokens, c.tokens),
+      const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens),
                     clusters = multiprocessors / kWideCluster;
       if (m.leaves > 1) return Verdict::no("only the sums of one leaf travel between clusters");
       if (tiles <= clusters || tiles % clusters == 0)
@@ -168,7 +168,7 @@ struct Shape {
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
   }
   jit::LaunchShape operator()(const WideConfig& c) const {
-    const int64_t tiles = rows / (kWideRows * kWideCluster) * token_tiles(tokens, c.tokens);
+    const int64_t tiles = rows / (block_rows(c) * kWideCluster) * token_tiles(tokens, c.tokens);
     const int32_t clusters = multiprocessors / kWideCluster;
     return {.grid_x = static_cast<uint32_t>(
                 (c.cut ? clusters : even_grid(tiles * (c.split_leaves ? leaves : 1), clusters)) * kWideCluster),
@@ -300,7 +300,7 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
       .output = output,
       .partials = static_cast<float*>(workspace.partials->data()),
       .flags = static_cast<uint32_t*>(workspace.flags->data()),
-      .scale = matrix.shape.code == WeightCode::kW12 ? std::ldexp(1.0f, matrix.shape.base - kDecodedExponent) : 1.0f,
+      .scale = matrix.shape.code != WeightCode::kDense ? std::ldexp(1.0f, matrix.shape.base - kDecodedExponent) : 1.0f,
       .tokens = tokens,
       .rows = order.rows,
       .columns = order.columns,

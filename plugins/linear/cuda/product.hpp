@@ -56,8 +56,8 @@ struct Toolbox {
   jit::Jit& jit;
 };
 
-// Packs the plain matrix [rows][columns] at `plain` (device memory) on the device. w12 falls back to dense when weights
-// leave the range that it holds exactly, or when escapes are so many that dense is faster; `shape.code` then says so.
+// Packs the plain matrix [rows][columns] at `plain` (device memory) on the device. w11 falls back to w12, and that to
+// dense, when weights leave the range that it holds exactly, or when escapes are too many; `shape.code` then says so.
 // Waits for the stream.
 Result<ResidentMatrix> pack_matrix(const Toolbox& tools, Stream& stream, const uint16_t* plain, RecordOrder order,
                                    int32_t leaves, WeightCode code, std::string_view name);

@@ -1,4 +1,4 @@
-// How a matrix lies in device memory for the CUDA kernels: its records, their order, the codes `dense` and `w12`.
+// How a matrix lies in device memory for the CUDA kernels: its records, their order, the codes `dense`, `w12`, `w11`.
 // Included by host code and by kernels; holds no CUDA. Pure functions and plain values: any thread.
 //
 // A record is 16 rows x 64 columns (a strip by a chunk) in the order of tensor-core fragments: lane 4*g + t of a warp
@@ -12,6 +12,12 @@
 //          eight. A weight is sign, 4-bit code, 7 bits of mantissa; code = exponent - base, so a window of 16
 //          exponents. A header of 16 * header_blocks bytes lies apart: escape count and index into the overflow list,
 //          then the first escapes.
+//   w11:   1408 bytes: planes 0 and 1 of 32 lanes x 16 bytes hold the low bytes of the lane's eight groups of four
+//   weights (group 2*s: a0, a1 of step s; 2*s + 1: a2, a3), then 32 x 8 and 32 x 4 bytes hold three words with sign and
+//   the upper 2 bits of the code of all groups. A weight is sign, 3-bit code, 7 bits of mantissa: a window of 8
+//   exponents, about 1.6 % of a trained matrix outside it. An escape keeps sign and mantissa in place; its exponent
+//   stands in the header, 16 bits an escape: position (10), exponent (6). Header: escape count and index into the
+//   overflow list, then 8 * header_blocks - 2 escapes. 3 blocks make 11.375 bits a weight, 4 make 11.5.
 //
 // Payloads and headers are two arrays in one order, [block of strips][chunk][strip in the block]. Every payload is a
 // multiple of 128 bytes, so any run of strips is one bulk copy whose ends are congruent modulo 128, whatever the number
@@ -22,23 +28,28 @@
 
 namespace tare::linear_cuda {
 
-enum class WeightCode : int32_t { kDense = 0, kW12 = 1 };
+enum class WeightCode : int32_t { kDense = 0, kW12 = 1, kW11 = 2 };
 
 inline constexpr int kStripRows = 16;
 inline constexpr int kChunkColumns = 64;
 inline constexpr int kRecordWeights = kStripRows * kChunkColumns;
 inline constexpr int kHeaderBlockBytes = 16;
 inline constexpr int kWindow = 16;            // exponents that a w12 code covers
+inline constexpr int kShortWindow = 8;        // and a w11 code
 inline constexpr int kDecodedExponent = 112;  // exponent field of code 0 after decoding
 inline constexpr uint32_t kEscapePattern =
     0x3800;  // what decoding makes of the all-zero weight that stands for an escape
 
-constexpr int payload_bytes(WeightCode code) { return code == WeightCode::kDense ? 2048 : 1536; }
+constexpr int payload_bytes(WeightCode code) {
+  return code == WeightCode::kDense ? 2048 : code == WeightCode::kW12 ? 1536 : 1408;
+}
+constexpr int window_of(WeightCode code) { return code == WeightCode::kW11 ? kShortWindow : kWindow; }
 constexpr int header_bytes(WeightCode code, int header_blocks) {
   return code == WeightCode::kDense ? 0 : kHeaderBlockBytes * header_blocks;
 }
 // Escapes that fit into the header itself; word 0 is count | overflow index << 8.
 constexpr int escapes_in_header(int header_blocks) { return 4 * header_blocks - 1; }
+constexpr int short_escapes_in_header(int header_blocks) { return 8 * header_blocks - 2; }
 
 // Where records lie. rows: a multiple of 16 * strips_per_block; columns: a multiple of 64.
 struct RecordOrder {
@@ -65,6 +76,32 @@ constexpr uint32_t escape_register(uint32_t entry) { return (entry >> 23) & 15; 
 constexpr uint32_t escape_half(uint32_t entry) { return (entry >> 22) & 1; }
 constexpr uint32_t escape_bits(uint32_t entry) { return entry & 0xffff; }
 
+// A w11 escape: lane << 11 | register << 7 | half << 6 | exponent. `exponent` is the weight's minus base plus 48, 1 to
+// 63, or 0 for zero.
+inline constexpr int kShortExponentBias = 48;
+constexpr uint32_t short_escape_entry(uint32_t lane, uint32_t reg, uint32_t half, uint32_t exponent) {
+  return lane << 11 | reg << 7 | half << 6 | exponent;
+}
+constexpr uint32_t short_escape_lane(uint32_t entry) { return (entry >> 11) & 31; }
+constexpr uint32_t short_escape_register(uint32_t entry) { return (entry >> 7) & 15; }
+constexpr uint32_t short_escape_half(uint32_t entry) { return (entry >> 6) & 1; }
+// What turns the decoded weight, whose code is 0, into the true one: XOR bits of its exponent.
+constexpr uint32_t short_escape_bits(uint32_t entry) {
+  const uint32_t exponent = entry & 63;
+  return (kDecodedExponent ^ (exponent == 0 ? 0u : kDecodedExponent - kShortExponentBias + exponent)) << 7;
+}
+// The exponent field of an escape; `exact` becomes false when w11 cannot hold the weight.
+constexpr uint32_t short_escape_exponent(uint32_t weight, int base, bool& exact) {
+  if ((weight & 0x7fff) == 0) return 0;
+  const int exponent = static_cast<int>((weight >> 7) & 255);
+  const int moved = exponent - base + kShortExponentBias;
+  if (exponent == 0 || exponent == 255 || moved < 1 || moved > 63) {
+    exact = false;
+    return 0;
+  }
+  return static_cast<uint32_t>(moved);
+}
+
 // Row and column inside the record of half `half` of register `reg` (4*step + r) of lane `lane`.
 constexpr int fragment_row(int lane, int reg) { return lane / 4 + 8 * (reg & 1); }
 constexpr int fragment_column(int lane, int reg, int half) {
@@ -72,9 +109,9 @@ constexpr int fragment_column(int lane, int reg, int half) {
 }
 
 // A weight inside the window as stored: sign, code, mantissa in bits 15, 10..7, 6..0. The escape's stand-in is 0.
-constexpr bool in_window(uint32_t weight, int base) {
+constexpr bool in_window(uint32_t weight, int base, int window = kWindow) {
   const int code = static_cast<int>((weight >> 7) & 255) - base;
-  return code >= 0 && code < kWindow;
+  return code >= 0 && code < window;
 }
 constexpr uint32_t windowed(uint32_t weight, int base) {
   const uint32_t code = ((weight >> 7) & 255) - static_cast<uint32_t>(base);
@@ -152,6 +189,57 @@ constexpr StepRegisters unpack_step(const StepWords& words) {
     const uint32_t b = ((words.word[1] >> (8 * j)) & 0xff) | (((high_b >> (8 * j)) & 0x87) | 0x38) << 8;
     out.reg[j / 2] |= a << (16 * (j & 1));
     out.reg[2 + j / 2] |= b << (16 * (j & 1));
+  }
+  return out;
+}
+
+// A lane's share of a w11 record: 11 words from 16 registers of windowed weights (escapes: sign and mantissa alone).
+// The group's bytes with sign in bit 7 and the upper code bits in bits 1..0 lie in a high word as they are (groups 0,
+// 2, 4), three bits higher (1, 3, 5), and in the bits that those leave free (6, 7).
+struct ShortWords {
+  uint32_t low[8];
+  uint32_t high[3];
+};
+constexpr ShortWords pack_short(const uint32_t (&registers)[16]) {
+  ShortWords out{};
+  for (int group = 0; group < 8; ++group) {
+    uint32_t bytes = 0;
+    for (int j = 0; j < 4; ++j) {
+      const uint32_t weight = (registers[2 * group + j / 2] >> (16 * (j & 1))) & 0xffff;
+      out.low[group] |= (weight & 0xff) << (8 * j);
+      bytes |= (weight >> 15) << (8 * j + 7) | ((weight >> 8) & 3) << (8 * j);
+    }
+    if (group < 6) {
+      out.high[group / 2] |= group % 2 == 0 ? bytes : bytes << 3 | bytes >> 29;
+    } else {
+      const uint32_t sign = (bytes & 0x80808080) >> 1, bit0 = (bytes & 0x01010101) << 5, bit1 = bytes & 0x02020202;
+      out.high[group == 6 ? 0 : 2] |= sign | bit0;
+      out.high[1] |= bit1 << (group == 6 ? 4 : 5);
+    }
+  }
+  return out;
+}
+
+// What a kernel's decoder gives for them, without escapes: registers with exponents 112 + code. The obvious version,
+// for tests.
+struct RecordRegisters {
+  uint32_t reg[16];
+};
+constexpr RecordRegisters unpack_short(const ShortWords& words) {
+  RecordRegisters out{};
+  for (int group = 0; group < 8; ++group) {
+    for (int j = 0; j < 4; ++j) {
+      const auto bit = [&](int word, int at) { return (words.high[word] >> ((8 * j + at) & 31)) & 1; };
+      uint32_t sign = 0, code1 = 0, code2 = 0;
+      if (group < 6) {
+        const int shift = group % 2 == 0 ? 0 : 3;
+        sign = bit(group / 2, 7 + shift), code1 = bit(group / 2, shift), code2 = bit(group / 2, 1 + shift);
+      } else {
+        sign = bit(group == 6 ? 0 : 2, 6), code1 = bit(group == 6 ? 0 : 2, 5), code2 = bit(1, group == 6 ? 5 : 6);
+      }
+      const uint32_t weight = sign << 15 | 0x3800 | code2 << 9 | code1 << 8 | ((words.low[group] >> (8 * j)) & 0xff);
+      out.reg[2 * group + j / 2] |= weight << (16 * (j & 1));
+    }
   }
   return out;
 }

@@ -76,7 +76,7 @@ struct WideSchedule {
   }
 };
 
-inline constexpr int kParkedBarrier = 3;  // and one more: a group's sums lie in the workspace (named barriers)
+inline constexpr int kParkedBarrier = 5;  // and one more: a group's sums lie in the workspace (named barriers)
 
 __device__ __forceinline__ void set_flag(uint32_t* flag) {
   asm volatile("fence.acq_rel.gpu;\nfence.proxy.async;" ::: "memory");
@@ -100,6 +100,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   using namespace device;
   static_assert(config.tokens == 128 || config.tokens == 192 || config.tokens == 256,
                 "a tile has 128, 192 or 256 tokens");
+  static_assert(config.row_groups == 2 || (config.row_groups == 3 && config.tokens == 128),
+                "two groups of rows, or three that have 128 tokens");
   static_assert(config.sum_leaves || config.register_groups == 0, "one leaf has no total to keep");
   static_assert(!(config.sum_leaves && config.cut), "only the sums of one leaf travel between clusters");
   static_assert(config.sum_leaves || !config.split_leaves, "there is only one leaf to deal out");
@@ -108,15 +110,15 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   constexpr SlotShape kWeights = weight_slot(config);
   constexpr int kActivations = activation_slot_bytes(config), kCluster = kWideCluster, kGroups = config.tokens / 8;
   constexpr int kWeightStages = config.weight_stages, kActivationStages = config.activation_stages;
-  constexpr int kStrips = kWideRows / kStripRows, kScratch = scratch_bytes(config);
+  constexpr int kConsumers = config.row_groups, kStrips = 4 * kConsumers, kScratch = scratch_bytes(config);
   constexpr int kInRegisters = config.register_groups, kBuffers = config.output_buffers;
   constexpr int kPayload = payload_bytes(config.code), kHeader = header_bytes(config.code, config.header_blocks);
 
-  constexpr int kProducerWarp = 8;  // 0 to 7 multiply
+  constexpr int kProducerWarp = 4 * kConsumers;  // those before multiply
   extern __shared__ uint8_t shared_raw[];
   const uint32_t ring_activations = align_up(shared_address(shared_raw), 1024);
   const uint32_t scratch = ring_activations + kActivationStages * kActivations;
-  const uint32_t ring_payload = scratch + 2 * kScratch;
+  const uint32_t ring_payload = scratch + kConsumers * kScratch;
   const uint32_t ring_headers = ring_payload + kWeightStages * kWeights.payload_bytes;
   const uint32_t weights_full = ring_headers + kWeightStages * kWeights.header_stride;
   const uint32_t weights_empty = weights_full + kWeightStages * kBarrierBytes;
@@ -128,12 +130,12 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   if (threadIdx.x == 0) {
     for (int i = 0; i < kWeightStages; ++i) {
       barrier_init(weights_full + i * kBarrierBytes, 1);
-      barrier_init(weights_empty + i * kBarrierBytes, 8);
+      barrier_init(weights_empty + i * kBarrierBytes, 4 * kConsumers);
     }
     for (int i = 0; i < kActivationStages; ++i) {
       barrier_init(activations_full + i * kBarrierBytes, 1);
       barrier_init(activations_empty + i * kBarrierBytes,
-                   8 * kCluster);  // both blocks' warps read what each producer sends
+                   4 * kConsumers * kCluster);  // both blocks' warps read what each producer sends
     }
     barrier_init_fence();
   }
@@ -141,7 +143,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   cluster_sync();
   allow_next_kernel();
 
-  const int row_tiles = arguments.rows / (kWideRows * kCluster);
+  const int row_tiles = arguments.rows / (block_rows(config) * kCluster);
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int leaves = config.sum_leaves ? arguments.leaves : 1;
   const int chunks = arguments.columns / kChunkColumns, steps_in_leaf = chunks / leaves;
@@ -163,10 +165,11 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   };
   // One block's sums of a tile as they are parked: [quarter of the tokens][group][8 tokens][thread], a quarter a slot.
   constexpr int kParked = kActivations * 4, kQuarter = kGroups / 4;
-  static_assert(kQuarter * 2 * 2048 == kActivations, "a quarter of the sums fills a slot of activations");
+  static_assert(kConsumers == 2 || (!config.cut && !config.split_leaves),
+                "a quarter of two groups' sums fills a slot of activations");
 
   if (warp >= kProducerWarp) {
-    give_registers<40>();
+    give_registers<kConsumers == 2 ? 40 : 56>();
     // Walks the steps of all pieces: visit(chunk, first strip of this block, first token).
     auto walk = [&](auto&& piece_starts, auto&& visit, auto&& piece_ends) {
       for (int i = 0; i < pieces; ++i) {
@@ -273,7 +276,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     return;
   }
 
-  take_registers<232>();  // 2 * 232 + 40 = 3 * 168, which is what the launch allocated
+  // 2 * 232 + 40 = 3 * 168 and 3 * 152 + 56 = 4 * 128, which is what the launch allocated.
+  take_registers<kConsumers == 2 ? 232 : 152>();
   const int group = warp / 4, thread_of_group = threadIdx.x % 128;
   const uint32_t bias = decode_bias();
   const uint32_t payload = ring_payload + warp * kPayload, header = ring_headers + warp * kHeader;
@@ -408,7 +412,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
       for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) unpark(true);
     }
     // 64 tokens at a time: transposed into a swizzled tile of 64 tokens x 64 rows, then one tensor store.
-    const int row0 = (place.row_tile * kCluster + rank) * kWideRows + group * 64;
+    const int row0 = (place.row_tile * kCluster + rank) * block_rows(config) + group * 64;
 #pragma unroll
     for (int part = 0; part < config.tokens / 64; ++part) {
       const uint32_t staging = my_scratch + buffer * kWideOutputBytes;

@@ -9,7 +9,7 @@ Layer::Layer(Lab& lab, cuda::VendorGemm* vendor, int32_t multiprocessors, std::s
     : lab_(lab), vendor_(vendor), multiprocessors_(multiprocessors), architecture_(std::move(architecture)) {}
 
 void Layer::add(const MatrixSpec& spec, WeightKind kind, int copies, int32_t max_tokens, int32_t reference_tokens,
-                bool dense_copies) {
+                bool dense_copies, WeightCode code) {
   Matrix m;
   m.spec = spec;
   const RecordOrder order{spec.rows, spec.columns, spec.placement.strips_per_block};
@@ -18,8 +18,8 @@ void Layer::add(const MatrixSpec& spec, WeightKind kind, int copies, int32_t max
     m.plain.push_back(lab_.memory(weights * 2, "bench/plain weights"));
     lab_.fill_weights(m.plain.back()->data(), spec.rows, spec.columns, kind, static_cast<uint64_t>(i + 1));
     const auto* plain = static_cast<const uint16_t*>(m.plain.back()->data());
-    m.packed.push_back(must(
-        pack_matrix(lab_.tools(), lab_.stream(), plain, order, spec.placement.leaves, WeightCode::kW12, spec.name)));
+    m.packed.push_back(
+        must(pack_matrix(lab_.tools(), lab_.stream(), plain, order, spec.placement.leaves, code, spec.name)));
     if (i == 0 || dense_copies) {
       m.dense.push_back(must(pack_matrix(lab_.tools(), lab_.stream(), plain, order, spec.placement.leaves,
                                          WeightCode::kDense, spec.name)));
@@ -61,6 +61,10 @@ Lab::Work Layer::product(Matrix& m, const AnyConfig& config, int32_t tokens, boo
   return [products](Stream& stream, int i) {
     return (*products)[static_cast<size_t>(i) % products->size()].launch(stream);
   };
+}
+
+void Layer::set_leaves(Matrix& m, int32_t leaves) {
+  for (ResidentMatrix& copy : m.packed) copy.shape.leaves = leaves;
 }
 
 Lab::Work Layer::baseline(Matrix& m, int32_t tokens, int which) {

@@ -41,11 +41,13 @@ class Layer {
   // Makes data and packs it. max_tokens: rows of activations; reference_tokens: of these, how many the reference
   // covers.
   void add(const MatrixSpec& spec, WeightKind kind, int copies, int32_t max_tokens, int32_t reference_tokens,
-           bool dense_copies);
+           bool dense_copies, WeightCode code = WeightCode::kW12);
   std::vector<Matrix>& matrices() { return matrices_; }
 
   // Work that runs product `config` on copy i % copies.
   Lab::Work product(Matrix& matrix, const AnyConfig& config, int32_t tokens, bool dependent, bool dense = false);
+  // The same weights under another order of the K sum: records lie alike, whatever the leaves.
+  void set_leaves(Matrix& matrix, int32_t leaves);
   Lab::Work baseline(Matrix& matrix, int32_t tokens, int which);
   // Outputs of `config` that differ from the reference's first rows, after poisoning; w12 or, when `dense`, the dense
   // variant.

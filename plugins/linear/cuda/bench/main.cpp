@@ -31,9 +31,14 @@ struct Options {
   bool lm_head = false, check = true, all = true, dense = false;
   double sustained_seconds = 0;
   int32_t strips = 2;  // per block, of o and down
-  int32_t qkv_leaves = 4;
-  bool hot = false;  // sustained time of each candidate of gate_up
+  WeightCode code = WeightCode::kW12;
+  bool free_order = false;  // up to 128 tokens: what the best order of each number of tokens would take
+  bool hot = false;         // sustained time of each candidate of gate_up
 };
+
+const char* name(WeightCode code) {
+  return code == WeightCode::kDense ? "dense" : code == WeightCode::kW12 ? "w12" : "w11";
+}
 
 std::vector<int32_t> numbers(const char* list) {
   std::vector<int32_t> out;
@@ -65,8 +70,10 @@ Options parse(int argc, char** argv) {
       o.kind = static_cast<WeightKind>(std::atoi(value()));
     else if (arg == "--strips")
       o.strips = std::atoi(value());
-    else if (arg == "--qkv-leaves")
-      o.qkv_leaves = std::atoi(value());
+    else if (arg == "--code")
+      o.code = std::strcmp(value(), "w11") == 0 ? WeightCode::kW11 : WeightCode::kW12;
+    else if (arg == "--free-order")
+      o.free_order = true;
     else if (arg == "--hot")
       o.hot = true;
     else if (arg == "--lm-head")
@@ -118,6 +125,20 @@ struct Best {
   AnyConfig config = PortableConfig{};
   double us = 0;
 };
+// A kernel as records name it: what compiles it again on another day.
+std::string kernel(const Best& best) {
+  return text("{\"source\":\"", source(best.config), "\",\"expression\":\"", expression(best.config), "\"}");
+}
+
+// Leaves that the free choice may take besides the matrix's own: where few tokens make the order matter.
+std::vector<int32_t> other_orders(const Options& o, const Matrix& m, int32_t tokens) {
+  std::vector<int32_t> out;
+  if (!o.free_order || tokens > 128 || m.spec.name == "lm_head") return out;
+  for (const int32_t leaves : {1, 2, 4}) {
+    if (leaves != m.packed[0].shape.leaves) out.push_back(leaves);
+  }
+  return out;
+}
 
 void compile_everything(jit::Jit& jit, Layer& layer, const Options& o, const std::string& architecture) {
   std::vector<jit::KernelRequest> requests;
@@ -132,6 +153,11 @@ void compile_everything(jit::Jit& jit, Layer& layer, const Options& o, const std
       for (const AnyConfig& c : candidates(m.packed[0].shape, tokens, layer.multiprocessors(), architecture)) {
         want(c);
         if (o.check || o.dense) want(dense_variant(c));
+      }
+      for (const int32_t leaves : other_orders(o, m, tokens)) {
+        MatrixShape shape = m.packed[0].shape;
+        shape.leaves = leaves;
+        for (const AnyConfig& c : candidates(shape, tokens, layer.multiprocessors(), architecture)) want(c);
       }
     }
   }
@@ -169,11 +195,11 @@ int run(const Options& o) {
 
   const int32_t most = std::max(*std::max_element(o.rows.begin(), o.rows.end()), 256), reference = most;
   auto start = std::chrono::steady_clock::now();
-  layer.add({"qkv", 6144, 4096, {4, o.qkv_leaves}}, o.kind, 4, most, reference, o.dense);
-  layer.add({"o", 4096, 4096, {o.strips, 4}}, o.kind, 4, most, reference, o.dense);
-  layer.add({"gate_up", 28672, 4096, {16, 1}}, o.kind, 4, most, reference, o.dense);
-  layer.add({"down", 4096, 14336, {o.strips, 4}}, o.kind, 4, most, reference, o.dense);
-  if (o.lm_head) layer.add({"lm_head", 128256, 4096, {16, 1}}, o.kind, 2, most, reference, false);
+  layer.add({"qkv", 6144, 4096, {4, 2}}, o.kind, 4, most, reference, o.dense, o.code);
+  layer.add({"o", 4096, 4096, {o.strips, 4}}, o.kind, 4, most, reference, o.dense, o.code);
+  layer.add({"gate_up", 28672, 4096, {16, 1}}, o.kind, 4, most, reference, o.dense, o.code);
+  layer.add({"down", 4096, 14336, {o.strips, 4}}, o.kind, 4, most, reference, o.dense, o.code);
+  if (o.lm_head) layer.add({"lm_head", 128256, 4096, {16, 1}}, o.kind, 2, most, reference, false, o.code);
   std::printf("# data made, packed, checked in %.2f s\n", seconds_since(start));
   double layer_bits = 0;
   for (Matrix& m : layer.matrices()) {
@@ -185,8 +211,8 @@ int run(const Options& o) {
     std::printf(
         "# %-8s %6d x %5d %s, %d header blocks, %.4f bits a weight, %u escapes in the overflow list, base %d, unpacks "
         "%s, reference %.2e from double precision\n",
-        m.spec.name.c_str(), m.spec.rows, m.spec.columns, s.code == WeightCode::kW12 ? "w12" : "dense", s.header_blocks,
-        m.bits_per_weight, m.packed[0].overflow_entries, s.base, m.unpacks_exactly ? "exactly" : "WRONGLY", error);
+        m.spec.name.c_str(), m.spec.rows, m.spec.columns, name(s.code), s.header_blocks, m.bits_per_weight,
+        m.packed[0].overflow_entries, s.base, m.unpacks_exactly ? "exactly" : "WRONGLY", error);
     log.line(text("{\"kind\":\"matrix\",\"device\":\"", info.name, "\",\"weights\":\"", name(o.kind), "\",\"name\":\"",
                   m.spec.name, "\",\"rows\":", m.spec.rows, ",\"columns\":", m.spec.columns, ",\"leaves\":", s.leaves,
                   ",\"strips_per_block\":", s.order.strips_per_block, ",\"bits_per_weight\":", m.bits_per_weight,
@@ -280,6 +306,26 @@ int run(const Options& o) {
       best.push_back(b);
       vendor_way.push_back(way);
     }
+    double fixed_us = 0, free_us = 0;
+    for (size_t i = 0; o.free_order && tokens <= 128 && i < 4; ++i) {
+      Matrix& m = layer.matrices()[i];
+      const int32_t own = m.packed[0].shape.leaves;
+      double fastest = best[i].us;
+      fixed_us += fastest;
+      for (const int32_t leaves : other_orders(o, m, tokens)) {
+        layer.set_leaves(m, leaves);
+        for (const AnyConfig& c : candidates(m.packed[0].shape, tokens, info.units, architecture)) {
+          if (std::holds_alternative<PortableConfig>(c)) continue;
+          auto recorded = lab.record(layer.product(m, c, tokens, true), 32);
+          fastest = std::min(fastest, lab.burst_us(recorded, 5, tokens >= 128 ? 20 : 0));
+        }
+      }
+      layer.set_leaves(m, own);
+      free_us += fastest;
+    }
+    if (free_us > 0)
+      std::printf("ORDER M=%-4d four products singly %.2f us, with the best order of this M %.2f us: price %.1f %%\n",
+                  tokens, fixed_us, free_us, (fixed_us / free_us - 1) * 100);
     const int layers = tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16;
     // What is fastest alone need not be so between its neighbours: try each matrix's close runners-up inside the chain.
     auto chain_us = [&](const std::vector<Best>& set) {
@@ -323,14 +369,16 @@ int run(const Options& o) {
       dense_us = lab.burst_us(dense_graph, 7, rest);
     }
     Lab::Sustained hot, hot_vendor;
-    if (o.sustained_seconds > 0 && vs) {  // alternating slices: whoever runs second is hotter
-      auto add = [](Lab::Sustained& to, const Lab::Sustained& one) {
-        to.us += one.us / 3, to.gigahertz += one.gigahertz / 3, to.millijoules += one.millijoules / 3;
+    if (o.sustained_seconds > 0 && tokens >= 32 && vs) {
+      // Once each to warm the card, then in the order A B B A A B: whoever comes second is hotter.
+      auto run = [&](Lab::Recorded& graph, Lab::Sustained* to) {
+        const Lab::Sustained one = lab.sustained(graph, o.sustained_seconds);
+        if (to != nullptr)
+          to->us += one.us / 3, to->gigahertz += one.gigahertz / 3, to->millijoules += one.millijoules / 3;
       };
-      for (int slice = 0; slice < 3; ++slice) {
-        add(hot_vendor, lab.sustained(theirs_graph, o.sustained_seconds));
-        add(hot, lab.sustained(ours_graph, o.sustained_seconds));
-      }
+      run(theirs_graph, nullptr), run(ours_graph, nullptr);
+      run(theirs_graph, &hot_vendor), run(ours_graph, &hot), run(ours_graph, &hot);
+      run(theirs_graph, &hot_vendor), run(theirs_graph, &hot_vendor), run(ours_graph, &hot);
       sustained_ours = hot.us, sustained_theirs = hot_vendor.us;
       std::printf(
           "CLOCK M=%-4d burst %.3f GHz, vendor %.3f | sustained %.3f, vendor %.3f | mJ a layer %.1f, vendor %.1f\n",
@@ -349,11 +397,14 @@ int run(const Options& o) {
     log.line(text(
         "{\"kind\":\"layer\",\"device\":\"", info.name, "\",\"weights\":\"", name(o.kind), "\",\"tokens\":", tokens,
         ",\"us\":", mine, ",\"vendor_us\":", yours, ",\"ratio\":", yours / mine, ",\"limit_share\":", limit_us / mine,
-        ",\"without_dependent_us\":", plain_us, ",\"dense_us\":", dense_us, ",\"sustained_us\":", sustained_ours,
+        ",\"without_dependent_us\":", plain_us, ",\"dense_us\":", dense_us, ",\"code\":\"", name(o.code),
+        "\",\"resident_bytes\":", static_cast<int64_t>(layer_bits / 8), ",\"fixed_order_us\":", fixed_us,
+        ",\"free_order_us\":", free_us, ",\"differing\":", wrong, ",\"sustained_us\":", sustained_ours,
         ",\"sustained_vendor_us\":", sustained_theirs, ",\"sustained_gigahertz\":", hot.gigahertz,
         ",\"sustained_vendor_gigahertz\":", hot_vendor.gigahertz, ",\"sustained_mj\":", hot.millijoules,
         ",\"sustained_vendor_mj\":", hot_vendor.millijoules, ",\"configs\":[\"", label(best[0].config), "\",\"",
-        label(best[1].config), "\",\"", label(best[2].config), "\",\"", label(best[3].config), "\"]}"));
+        label(best[1].config), "\",\"", label(best[2].config), "\",\"", label(best[3].config), "\"],\"kernels\":[",
+        kernel(best[0]), ",", kernel(best[1]), ",", kernel(best[2]), ",", kernel(best[3]), "]}"));
   }
   std::printf("EXACT %llu comparisons of whole outputs with the dense reference, %llu wrong\n",
               static_cast<unsigned long long>(compared), static_cast<unsigned long long>(wrong));
