@@ -60,8 +60,8 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
     }
   }
   // The denser code in every kernel: the best guesses of a few row counts.
-  for (const int blocks : {3, 4}) {
-    const MatrixShape matrix{.code = WeightCode::kW11, .header_blocks = blocks, .order = {4096, 4096, 2}, .leaves = 4};
+  {
+    const MatrixShape matrix{.code = WeightCode::kW11, .header_blocks = 3, .order = {4096, 4096, 2}, .leaves = 4};
     for (const int tokens : {8, 64, 1024}) {
       const auto configs = candidates(matrix, tokens, 132, architecture);
       for (size_t i = 0; i < configs.size(); i += 3) add(source(configs[i]), expression(configs[i]));
@@ -70,7 +70,7 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
   for (const WeightCode code : {WeightCode::kDense, WeightCode::kW12, WeightCode::kW11}) {
     for (const int blocks : {1, 2, 3, 4}) {
       if (code == WeightCode::kDense && blocks > 1) continue;
-      if (code == WeightCode::kW11 ? blocks < 3 : blocks == 3) continue;
+      if (code != WeightCode::kDense && (code == WeightCode::kW11) != (blocks == 3)) continue;
       add("plugins/linear/cuda/pack.cuh", pack_expression({code, blocks}));
       add("plugins/linear/cuda/pack.cuh", unpack_expression({code, blocks}));
     }

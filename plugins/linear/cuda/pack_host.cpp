@@ -22,9 +22,9 @@ WindowChoice choose_window(const std::array<uint64_t, 256>& histogram, int windo
 }
 
 int32_t choose_header_blocks(int32_t tried, uint32_t overflow, int64_t records, WeightCode code) {
+  if (code == WeightCode::kW11) return int64_t{overflow} <= 3 * records ? tried : 0;
   if (int64_t{overflow} * 16 <= records) return tried;
-  if (tried >= 4) return 0;
-  return code == WeightCode::kW11 ? tried + 1 : tried * 2;
+  return tried < 4 ? tried * 2 : 0;
 }
 
 namespace {

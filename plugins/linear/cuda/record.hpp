@@ -15,9 +15,10 @@
 //   w11:   1408 bytes: planes 0 and 1 of 32 lanes x 16 bytes hold the low bytes of the lane's eight groups of four
 //   weights (group 2*s: a0, a1 of step s; 2*s + 1: a2, a3), then 32 x 8 and 32 x 4 bytes hold three words with sign and
 //   the upper 2 bits of the code of all groups. A weight is sign, 3-bit code, 7 bits of mantissa: a window of 8
-//   exponents, about 1.6 % of a trained matrix outside it. An escape keeps sign and mantissa in place; its exponent
+//   exponents, about 2 % of a trained matrix outside it. An escape keeps sign and mantissa in place; its exponent
 //   stands in the header, 16 bits an escape: position (10), exponent (6). Header: escape count and index into the
-//   overflow list, then 8 * header_blocks - 2 escapes. 3 blocks make 11.375 bits a weight, 4 make 11.5.
+//   overflow list, then 8 * header_blocks - 2 escapes. With 3 blocks that is 11.375 bits a weight and 0.03 for
+//   each escape a record that the list takes.
 //
 // Payloads and headers are two arrays in one order, [block of strips][chunk][strip in the block]. Every payload is a
 // multiple of 128 bytes, so any run of strips is one bulk copy whose ends are congruent modulo 128, whatever the number
