@@ -60,7 +60,7 @@ Histogram exponents(std::string title, std::string description, const ExponentCo
   const auto best_7 = static_cast<size_t>(counts.best(7)), best_15 = static_cast<size_t>(counts.best(15));
   Histogram out{.title = std::move(title),
                 .description = std::move(description),
-                .x = {.title = "power of two"},
+                .x = {.title = "power of two", .whole = true},
                 .y = {.title = "share", .unit = "%"},
                 .first = static_cast<double>(low) - exponent_bias(type) - 0.5,
                 .groups = {"best 7", "best 15", "others"}};
@@ -106,7 +106,7 @@ Section layers(const Findings& f) {
   for (auto& s : series) s.values.assign(rows, 0);
   LinePlot entropy{.title = "Entropy by layer",
                    .description = "Bits of the exponent, mean over a layer's BF16 matrices by their size.",
-                   .x = {.title = "layer"},
+                   .x = {.title = "layer", .whole = true},
                    .y = {.title = "entropy", .unit = "bits", .from = 2.0},
                    .series = {{.name = "attention"}, {.name = "MLP"}}};
   std::vector<std::array<double, 2>> bits(rows), numbers(rows);

@@ -39,6 +39,7 @@ Ruler::Ruler(const Axis& axis, const Extent& extent, int wanted_ticks) : scale_(
     high += room;
   }
   ticks_ = logarithmic ? log_ticks(low, high, scale_, wanted_ticks) : nice_ticks(low, high, wanted_ticks);
+  if (axis.whole) std::erase_if(ticks_, [](double t) { return std::abs(t - std::round(t)) > 1e-9; });
   if (axis.from && is_drawn(*axis.from, axis)) std::erase_if(ticks_, [&](double t) { return t < low - 1e-12; });
   if (axis.to && is_drawn(*axis.to, axis))
     std::erase_if(ticks_, [&](double t) { return t > high + std::abs(high) * 1e-12; });

@@ -61,6 +61,7 @@ struct Axis {
   std::string title = {}, unit = {};
   Scale scale = Scale::linear;               // of a logarithmic axis, values of 0 and less are left out
   std::optional<double> from = {}, to = {};  // absent: chosen from the data, round
+  bool whole = false;                        // ticks at whole numbers only: layers, exponents
 };
 // A dashed line across the plot: a roofline, a limit.
 struct Level {

@@ -62,6 +62,15 @@ TEST_CASE("A line plot has its title, axes with units, marks with hints, and a l
   CHECK(svg(plot, "p") == two);
 }
 
+TEST_CASE("An axis of whole things has whole ticks") {
+  LinePlot plot{"t", "d", {"layer"}, {"y"}, {{"s", {{0, 1}, {3, 1}}}}};
+  CHECK(has(svg(plot, "p"), ">0.5</text>"));
+  plot.x.whole = true;
+  const std::string out = svg(plot, "p");
+  CHECK_FALSE(has(out, "0.5</text>"));
+  for (const char* tick : {">0<", ">1<", ">2<", ">3<"}) CHECK(has(out, std::string("class=\"tick mid\"") + tick));
+}
+
 TEST_CASE("A value that is none leaves a gap") {
   LinePlot plot{"t", "d", {"x"}, {"y"}, {{"s", {{1, 1}, {2, kNan}, {3, 1}, {4, 2}, {5, kInf}}}}, {}};
   const std::string out = svg(plot, "p");
