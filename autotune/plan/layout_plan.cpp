@@ -33,8 +33,8 @@ struct Step {
   double saved;   // seconds, for one matrix
 };
 
-LayoutPlan smallest(std::span<const LayoutItem> items, const std::vector<std::vector<size_t>>& hulls) {
-  LayoutPlan plan;
+PlannedLayouts smallest(std::span<const LayoutItem> items, const std::vector<std::vector<size_t>>& hulls) {
+  PlannedLayouts plan;
   for (size_t i = 0; i < items.size(); ++i) {
     plan.taken.emplace_back(items[i].options.size(), 0);
     const size_t first = hulls[i].front();
@@ -46,7 +46,7 @@ LayoutPlan smallest(std::span<const LayoutItem> items, const std::vector<std::ve
 }
 
 // What is left of the budget may still hold single moves that the hull's order passed over.
-void polish(std::span<const LayoutItem> items, int64_t budget, LayoutPlan& plan) {
+void polish(std::span<const LayoutItem> items, int64_t budget, PlannedLayouts& plan) {
   for (bool moved = true; moved;) {
     moved = false;
     size_t item = 0, from = 0, to = 0;
@@ -69,7 +69,7 @@ void polish(std::span<const LayoutItem> items, int64_t budget, LayoutPlan& plan)
 
 }  // namespace
 
-Result<LayoutPlan> plan_layouts(std::span<const LayoutItem> items, int64_t budget, PlanObjective objective) {
+Result<PlannedLayouts> plan_layouts(std::span<const LayoutItem> items, int64_t budget, PlanObjective objective) {
   if (budget <= 0) budget = std::numeric_limits<int64_t>::max();
   std::vector<std::vector<size_t>> hulls;
   std::vector<Step> steps;
@@ -82,7 +82,7 @@ Result<LayoutPlan> plan_layouts(std::span<const LayoutItem> items, int64_t budge
       steps.push_back({i, a, b, o[b].bytes - o[a].bytes, o[a].seconds - o[b].seconds});
     }
   }
-  LayoutPlan plan = smallest(items, hulls);
+  PlannedLayouts plan = smallest(items, hulls);
   if (plan.bytes > budget)
     return failure(Code::exhausted, "the smallest layouts of all matrices need ", plan.bytes, " bytes, the budget has ",
                    budget);
@@ -93,8 +93,8 @@ Result<LayoutPlan> plan_layouts(std::span<const LayoutItem> items, int64_t budge
   std::ranges::stable_sort(steps, [](const Step& a, const Step& b) {
     return a.saved * static_cast<double>(b.bytes) > b.saved * static_cast<double>(a.bytes);
   });
-  LayoutPlan balanced = plan;
-  const auto product = [](const LayoutPlan& p) { return static_cast<double>(p.bytes) * p.seconds; };
+  PlannedLayouts balanced = plan;
+  const auto product = [](const PlannedLayouts& p) { return static_cast<double>(p.bytes) * p.seconds; };
   bool cut = false;
   for (const Step& s : steps) {
     int64_t n = plan.taken[s.item][s.from];

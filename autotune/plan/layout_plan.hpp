@@ -27,7 +27,7 @@ constexpr std::string_view name(PlanObjective objective) noexcept {
   constexpr std::string_view names[] = {"latency", "balanced", "memory"};
   return names[static_cast<size_t>(objective)];
 }
-struct LayoutPlan {
+struct PlannedLayouts {
   // By item and option: how many of the item's matrices take it.
   std::vector<std::vector<int64_t>> taken;
   int64_t bytes = 0;
@@ -37,6 +37,6 @@ struct LayoutPlan {
 // latency: the fastest within `budget` bytes (0: none). memory: the fewest bytes, ties by time. balanced: the least
 // product of bytes and time within the budget, along the frontier of fastest plans. Refused with both figures when
 // nothing fits.
-Result<LayoutPlan> plan_layouts(std::span<const LayoutItem> items, int64_t budget, PlanObjective objective);
+Result<PlannedLayouts> plan_layouts(std::span<const LayoutItem> items, int64_t budget, PlanObjective objective);
 
 }  // namespace tare

@@ -38,7 +38,11 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("MODEL,--model,-m", model, "Hugging Face folder, GGUF file or .tare bundle")->required();
   command.add_option("--device", device, "cpu, cuda:0, ...");
   command.add_option("--memory", memory, "Budget: 60GiB, 512MiB, 90%");
+  command.add_option("--weights", weights, "The most that weights may take: 2GiB, or 78% of their plain size");
   command.add_option("--layout", layout, "Code of the linear layers' weights: dense, w12, w11, or a layout's id");
+  command.add_option(
+      "--objective", objective,
+      "What the choice of layouts aims at: latency, balanced, memory, or a mix such as mix:1=0.7,16=0.3");
   command.add_option("--threads,-t", threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
   command.add_option("--context,-c", context, "Most tokens of prompt and output; 0: the model's")
       ->check(CLI::NonNegativeNumber);
@@ -55,20 +59,42 @@ Result<int64_t> parse_memory(const std::string& in, int64_t total) {
   return invalid("memory is '", in, "', expected for example 60GiB, 512MiB or 90%");
 }
 
+Result<int64_t> parse_weight_cap(const std::string& in, const Program& program) {
+  int64_t plain = 0;
+  for (size_t w = 0; w < program.weights.size(); ++w) {
+    const WeightInfo info = weight_info(program, static_cast<int32_t>(w));
+    plain += info.outputs() * info.inputs() * size_of(info.dtype);
+  }
+  return parse_memory(in, plain);
+}
+
+Result<LayoutAim> parse_aim(const std::string& objective) {
+  ModelSettings model;
+  if (!parse_objective(objective, &model))
+    return invalid("the objective is '", objective,
+                   "', expected latency, balanced, memory, or a mix such as mix:1=0.7,16=0.3");
+  return LayoutAim{.objective = model.objective, .mix = std::move(model.mix)};
+}
+
 Result<RunningModel> load_for(const Host& host, const ModelOptions& o) {
   RunningModel out;
   TARE_ASSIGN_OR_RETURN(out.device, host.open_device(o.device, {.threads = o.threads, .memory_bytes = 0}));
   const DeviceInfo& info = out.device->info();
   TARE_ASSIGN_OR_RETURN(const int64_t memory, parse_memory(o.memory, info.memory_bytes));
+  TARE_ASSIGN_OR_RETURN(LayoutAim aim, parse_aim(o.objective));
   TARE_ASSIGN_OR_RETURN(ModelDescription description,
                         describe_model(host, o.model, {.weights = true, .dtype = {}, .context = o.context}));
+  TARE_ASSIGN_OR_RETURN(const int64_t weights, parse_weight_cap(o.weights, *description.program));
   const LoadOptions options{.name = "",
                             .max_step_tokens = o.chunk,
                             .max_sequences = o.sequences,
                             .memory_bytes = memory,
+                            .weight_bytes = weights,
                             .deterministic = !o.free_order,
                             .references_only = o.references,
                             .layout = o.layout,
+                            .objective = aim.objective,
+                            .mix = std::move(aim.mix),
                             .tuning = host.tuning(info),
                             .show_progress = true};
   TARE_ASSIGN_OR_RETURN(PlannedModel planned,

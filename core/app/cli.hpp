@@ -32,8 +32,10 @@ void add_unpack(CLI::App& app, CommandLine& line);
 void add_verify(CLI::App& app, CommandLine& line);
 void add_synth(CLI::App& app, CommandLine& line);
 void add_explain(CLI::App& app, CommandLine& line);
+void add_plan(CLI::App& app, CommandLine& line);
 void add_plugins(CLI::App& app, CommandLine& line);
 void add_devices(CLI::App& app, CommandLine& line);
+void add_tuning(CLI::App& app, CommandLine& line);
 void add_tokenize(CLI::App& app, CommandLine& line);  // and detokenize
 void add_template(CLI::App& app, CommandLine& line);
 void add_completion(CLI::App& app, CommandLine& line);
@@ -44,11 +46,15 @@ int fail(std::string_view sentence);
 
 // What generate, bench and tokenize take alike.
 struct ModelOptions {
-  std::string model, device = "cpu", memory, layout;
+  std::string model, device = "cpu", memory, weights, layout, objective = "latency";
   int32_t threads = 0, context = 0, chunk = 512, sequences = 64;
   bool references = false, free_order = false;
   void add_to(CLI::App& command);
 };
+// "78%" of the weights' plain size, "2GiB", plain bytes; 0 for "".
+Result<int64_t> parse_weight_cap(const std::string& text, const Program& program);
+// "latency", "balanced", "memory", "mix:1=0.7,16=0.3".
+Result<LayoutAim> parse_aim(const std::string& objective);
 // Device and model together; the device outlives the model.
 struct RunningModel {
   std::unique_ptr<Device> device;

@@ -30,15 +30,22 @@ int run(const CommandLine& line, const Options& o) {
   const DeviceInfo& info = (*device)->info();
   auto memory = parse_memory(o.model.memory, info.memory_bytes);
   if (!memory.ok()) return fail(memory.status());
+  const auto aim = parse_aim(o.model.objective);
+  if (!aim.ok()) return fail(aim.status());
   const auto tuning = host->tuning(info);
+  const auto weights = parse_weight_cap(o.model.weights, *description->program);
+  if (!weights.ok()) return fail(weights.status());
   auto planned = plan_model(*host, std::move(*description), info, info.memory_bytes,
                             {.name = "",
                              .max_step_tokens = o.model.chunk,
                              .max_sequences = o.model.sequences,
                              .memory_bytes = *memory,
+                             .weight_bytes = *weights,
                              .deterministic = !o.model.free_order,
                              .references_only = o.model.references,
                              .layout = o.model.layout,
+                             .objective = aim->objective,
+                             .mix = aim->mix,
                              .tuning = tuning});
   if (!planned.ok()) return fail(planned.status());
   const Plan* plan = &planned->plans.back();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <utility>
 
 #include "core/app/checkpoint_weights.hpp"
 #include "core/base/progress.hpp"
@@ -39,20 +40,6 @@ Result<Program> program_of(const Host& host, const Checkpoint& checkpoint, const
   return unknown_architecture(config, host.families());
 }
 
-// Largest number of state tokens that fits into `bytes`, at most `most`.
-int64_t tokens_that_fit(std::span<const StateGroup> groups, int64_t bytes, int64_t most,
-                        const ExecutorOptions& options) {
-  int64_t low = 0, high = most;
-  while (low < high) {
-    const int64_t middle = low + (high - low + 1) / 2;
-    if (bytes_of(groups, pages_for(groups, middle, options.max_sequences, options.max_step_tokens)) <= bytes)
-      low = middle;
-    else
-      high = middle - 1;
-  }
-  return low;
-}
-
 // The layout for each weight that linear layers multiply by; "" leaves one open.
 Result<std::vector<std::string>> layouts_asked_for(const Program& program, const Registry& registry,
                                                    const DeviceInfo& device, const std::string& asked) {
@@ -80,6 +67,41 @@ Result<std::vector<std::string>> layouts_asked_for(const Program& program, const
     }
   }
   return out;
+}
+
+Status make_plans(PlanContext context, std::span<const Bucket> buckets, std::span<const std::string> layouts,
+                  PlannedModel& out) {
+  context.chosen_layouts = layouts;
+  TARE_ASSIGN_OR_RETURN(out.settlement, settle(context, buckets));
+  out.plans.clear(), out.memory.workspace = 0;
+  for (const Bucket& bucket : buckets) {
+    TARE_ASSIGN_OR_RETURN(Plan plan, make_plan(context, out.settlement, bucket));
+    out.memory.workspace = std::max(out.memory.workspace, plan.arena_bytes);
+    out.plans.push_back(std::move(plan));
+  }
+  out.memory.weights = resident_bytes(context.program, out.settlement, context.registry);
+  return {};
+}
+
+// Layouts by what was measured. Where the smallest ones do not fit beside the state that is wanted, it gets the least.
+Status choose(const PlanContext& context, std::span<const Bucket> buckets, const LoadOptions& options,
+              PlannedModel& out) {
+  const StateReserve reserve = state_reserve(context.program, out.executor, out.budget);
+  const DeviceRates rates = rates_of(context.device, options.tuning.get(), 10, "assumed");  // ranks, predicts nothing
+  for (const int64_t state : {reserve.wanted, reserve.least}) {
+    LayoutAim aim{.objective = options.objective, .mix = options.mix};
+    aim.weight_bytes = std::max<int64_t>(1, out.budget - out.memory.workspace - state);
+    if (options.weight_bytes > 0) aim.weight_bytes = std::min(aim.weight_bytes, options.weight_bytes);
+    auto choice = choose_layouts(context, buckets, aim, options.tuning.get(), rates);
+    if (choice.ok()) {
+      out.choice = std::move(*choice);
+      return {};
+    }
+    if (choice.status().code() != Code::exhausted || state == reserve.least)
+      return failure(choice.status().code(), choice.status().message(), "; workspace takes ", out.memory.workspace,
+                     " and state at least ", state, " of a budget of ", out.budget, " bytes");
+  }
+  return {};
 }
 
 }  // namespace
@@ -110,41 +132,34 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   out.executor.context = description.context;
   out.executor.max_step_tokens = options.max_step_tokens;
   out.executor.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
-  TARE_ASSIGN_OR_RETURN(const std::vector<std::string> asked,
-                        layouts_asked_for(*description.program, host.registry(), device, options.layout));
-  const PlanContext context{.program = *description.program,
-                            .entry = 0,
-                            .registry = host.registry(),
-                            .ops = host.ops(),
-                            .device = device,
-                            .deterministic = options.deterministic,
-                            .references_only = options.references_only,
-                            .tuning = options.tuning.get(),
-                            .chosen_layouts = asked};
-  const std::vector<Bucket> buckets = buckets_for(out.executor);
-  TARE_ASSIGN_OR_RETURN(out.settlement, settle(context, buckets));
-  for (const Bucket& bucket : buckets) {
-    TARE_ASSIGN_OR_RETURN(Plan plan, make_plan(context, out.settlement, bucket));
-    out.memory.workspace = std::max(out.memory.workspace, plan.arena_bytes);
-    out.plans.push_back(std::move(plan));
-  }
-  out.memory.weights = resident_bytes(*description.program, out.settlement, host.registry());
-  const auto groups = state_groups(*description.program, kPageTokens);
-  for (const StateGroup& g : groups) out.memory.state_bytes_per_token += g.token_bytes;
-  const int64_t budget = options.memory_bytes > 0 ? std::min(options.memory_bytes, free_bytes) : free_bytes;
+  out.budget = options.memory_bytes > 0 ? std::min(options.memory_bytes, free_bytes) : free_bytes;
   // Quantised weights that grow past the budget are refused before one is read, with both figures.
   if (description.checkpoint.weights != nullptr)
-    TARE_RETURN_IF_ERROR(check_budget(*description.checkpoint.weights, description.checkpoint.name, budget));
-  const int64_t left = budget - out.memory.weights - out.memory.workspace;
-  const int64_t most = int64_t{out.executor.context} * out.executor.max_sequences;
-  const int64_t least = pages_for(groups, 1, 1, 1).empty() ? 0 : bytes_of(groups, pages_for(groups, 1, 1, 1));
-  if (left < least)
-    return failure(Code::exhausted, description.checkpoint.name, " needs ", out.memory.weights,
-                   " bytes for weights and ", out.memory.workspace, " for workspace, the budget is ", budget, " bytes");
-  out.memory.state_tokens = tokens_that_fit(groups, left, most, out.executor);
-  out.pages = pages_for(groups, out.memory.state_tokens, out.executor.max_sequences, out.executor.max_step_tokens);
-  out.memory.state = bytes_of(groups, out.pages);
+    TARE_RETURN_IF_ERROR(check_budget(*description.checkpoint.weights, description.checkpoint.name, out.budget));
+  TARE_ASSIGN_OR_RETURN(std::vector<std::string> layouts,
+                        layouts_asked_for(*description.program, host.registry(), device, options.layout));
+  PlanContext context{.program = *description.program,
+                      .entry = 0,
+                      .registry = host.registry(),
+                      .ops = host.ops(),
+                      .device = device,
+                      .deterministic = options.deterministic,
+                      .references_only = options.references_only,
+                      .tuning = options.tuning.get(),
+                      .chosen_layouts = {}};
+  const std::vector<Bucket> buckets = buckets_for(out.executor);
   out.description = std::move(description);
+  const std::string& name = out.description.checkpoint.name;
+  TARE_RETURN_IF_ERROR(make_plans(context, buckets, layouts, out));
+  if (options.layout.empty() && !options.references_only) {
+    const bool measured = options.tuning != nullptr && options.tuning->size() > 0;
+    const Status fits = size_state(context.program, out.executor, out.budget, name, out.memory, out.pages);
+    if (measured || options.objective != Objective::latency || options.weight_bytes > 0 || !fits.ok()) {
+      TARE_RETURN_IF_ERROR(choose(context, buckets, options, out).in(name));
+      TARE_RETURN_IF_ERROR(make_plans(context, buckets, out.choice->layouts, out));
+    }
+  }
+  TARE_RETURN_IF_ERROR(size_state(context.program, out.executor, out.budget, name, out.memory, out.pages));
   return out;
 }
 
@@ -153,7 +168,7 @@ Result<LoadedModel> load_model(const Host& host, PlannedModel planned, Device& d
   LoadedModel out;
   out.checkpoint = std::move(planned.description.checkpoint);
   out.name = options.name.empty() ? out.checkpoint.name : options.name;
-  out.memory = planned.memory, out.limits = planned.executor;
+  out.limits = planned.executor;
   if (const TextService* service = host.text_service()) {
     auto text_model = service->open(out.checkpoint.text);
     if (text_model.ok())
@@ -175,11 +190,17 @@ Result<LoadedModel> load_model(const Host& host, PlannedModel planned, Device& d
                                        source, out.name + "/weights", advance);
   if (!weights.ok()) return std::move(weights).status().in(out.checkpoint.path);
   out.checkpoint.weights.reset();
-  out.memory.weights = (*weights)->bytes();
   for (int32_t w : (*weights)->fell_back())
     out.layout_notes.push_back(
         text(planned.description.program->weights[static_cast<size_t>(w)].name, ": ", (*weights)->note(w)));
   for (const std::string& note : out.layout_notes) host.log().info(note);
+  // Codes may take more than was expected of them; state has the rest.
+  const int64_t expected = std::exchange(planned.memory.weights, (*weights)->bytes());
+  if (Status status = size_state(*planned.description.program, planned.executor, planned.budget, out.name,
+                                 planned.memory, planned.pages);
+      !status.ok())
+    return std::move(status).in(text(expected, " bytes of weights were expected"));
+  out.memory = planned.memory;
   TARE_ASSIGN_OR_RETURN(auto state, PagedState::allocate(*planned.description.program,
                                                          state_groups(*planned.description.program, kPageTokens),
                                                          planned.pages, device, out.name + "/state"));

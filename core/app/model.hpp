@@ -4,13 +4,14 @@
 #include <optional>
 
 #include "core/app/host.hpp"
+#include "core/app/layout_choice.hpp"
+#include "core/app/memory_plan.hpp"
 #include "core/bundle/checkpoint.hpp"
 #include "core/program/plan.hpp"
-#include "core/runtime/plan_executor.hpp"
 
 namespace tare {
 
-constexpr int32_t kDefaultContext = 32768, kPageTokens = 32;
+constexpr int32_t kDefaultContext = 32768;
 
 // What is known of a model before a weight is read.
 struct ModelDescription {
@@ -33,19 +34,16 @@ struct LoadOptions {
   int32_t max_step_tokens = 512;
   int32_t max_sequences = 64;
   int64_t memory_bytes = 0;  // most that weights, workspace and state may take; 0: what the device has left
+  int64_t weight_bytes = 0;  // most that chosen layouts of the weights may take; 0: as memory_bytes has it
   bool deterministic = true;
   bool references_only = false;
-  // Code of the weights of linear layers: "dense", "w12", "w11" or a layout's full id; empty: what kernels like best.
+  // Code of the weights of linear layers: "dense", "w12", "w11" or a layout's full id; empty: chosen for each matrix by
+  // what was measured, the objective and the memory.
   std::string layout = {};
+  Objective objective = Objective::latency;
+  std::vector<BatchShare> mix = {};                // of Objective::mix
   std::shared_ptr<const TuningStore> tuning = {};  // null: nothing was measured
   bool show_progress = false;                      // a bar on standard error while weights are read
-};
-// The bytes a model takes, by line, known before anything is allocated.
-struct MemoryPlan {
-  int64_t weights = 0, workspace = 0, state = 0;
-  int64_t state_tokens = 0;  // positions that fit, over all sequences
-  int64_t state_bytes_per_token = 0;
-  int64_t total() const noexcept { return weights + workspace + state; }
 };
 struct PlannedModel {
   ModelDescription description;
@@ -53,7 +51,9 @@ struct PlannedModel {
   std::vector<Plan> plans;
   ExecutorOptions executor;
   MemoryPlan memory;
-  std::vector<int32_t> pages;  // by state group
+  std::vector<int32_t> pages;          // by state group
+  int64_t budget = 0;                  // what `memory` has to stay within
+  std::optional<LayoutChoice> choice;  // absent: nothing was to choose
 };
 // Plans for a device that need not be there in full: its info is enough. `free_bytes`: what it has for this model.
 Result<PlannedModel> plan_model(const Host& host, ModelDescription description, const DeviceInfo& device,

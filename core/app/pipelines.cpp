@@ -18,18 +18,6 @@ std::string short_name(const std::string& name, int32_t layer) {
   return out;
 }
 
-std::string sizes_of(const Program& program, const Node& node) {
-  std::string outputs;
-  int64_t inputs = 0;
-  for (size_t position = 0; position < node.weights.size(); position += 2) {
-    if (node.weights[position] < 0) continue;
-    const WeightInfo info = weight_info(program, node.weights[position]);
-    outputs += text(outputs.empty() ? "" : "+", info.outputs());
-    inputs = info.inputs();
-  }
-  return text(outputs, " x ", inputs);
-}
-
 }  // namespace
 
 std::string matrices_of(const Program& program, const Node& node) {
@@ -44,6 +32,18 @@ std::string matrices_of(const Program& program, const Node& node) {
     out += (out.empty() ? "" : "+") + (same ? name.substr(dot + 1) : name);
   }
   return out;
+}
+
+std::string sizes_of(const Program& program, const Node& node) {
+  std::string outputs;
+  int64_t inputs = 0;
+  for (size_t position = 0; position < node.weights.size(); position += 2) {
+    if (node.weights[position] < 0) continue;
+    const WeightInfo info = weight_info(program, node.weights[position]);
+    outputs += text(outputs.empty() ? "" : "+", info.outputs());
+    inputs = info.inputs();
+  }
+  return text(outputs, " x ", inputs);
 }
 
 std::string layouts_of(const Settlement& settlement, const Node& node) {

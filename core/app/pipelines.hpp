@@ -32,6 +32,7 @@ std::vector<PipelineGroup> pipelines_of(const Program& program, const Settlement
 
 // "self_attn.q_proj+k_proj+v_proj" of the weights of a node, its layer left out.
 std::string matrices_of(const Program& program, const Node& node);
+std::string sizes_of(const Program& program, const Node& node);  // "2048+512+512 x 2048"
 // The same of a node's layout; "a, b" where they differ.
 std::string layouts_of(const Settlement& settlement, const Node& node);
 

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/app/explain.hpp"
+#include "core/app/tune_missing.hpp"
 #include "core/app/version.hpp"
 #include "core/base/progress.hpp"
 
@@ -39,25 +40,17 @@ Result<DeviceInfo> info_of(const Host& host, std::string_view id) {
   return failure(Code::not_found, "device '", id, "' was not found, there are: ", known.empty() ? "none" : known);
 }
 
-// The built-in rule where nothing is named.
-std::string layout_of(const ModelSettings& model) {
-  if (!model.layout.empty()) return model.layout;
-  return model.objective == Objective::memory ? "w11" : model.objective == Objective::balanced ? "w12" : "";
-}
-
 }  // namespace
 
 Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
   ServingPlan plan;
-  if (settings.on_miss != OnMiss::heuristic)
-    return failure(Code::unsupported, settings.file,
-                   ": tuning.on_miss is not \"heuristic\": serving does not tune yet");
   TARE_ASSIGN_OR_RETURN(plan.device_id, chosen_device(host, settings));
   TARE_ASSIGN_OR_RETURN(const DeviceInfo device, info_of(host, plan.device_id));
   plan.device_bytes = device.memory_bytes;
   plan.budget_bytes = settings.device_memory.of(device.memory_bytes);
   int64_t left = plan.budget_bytes;
   const auto tuning = host.tuning(device);
+  const auto skus = sku_table(host.tuning_places(), host.log());
   for (size_t i = 0; i < settings.models.size(); ++i) {
     const ModelSettings& m = settings.models[i];
     LoadOptions options{.name = m.name,
@@ -66,7 +59,9 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
                         .memory_bytes = m.memory_bytes,
                         .deterministic = settings.deterministic,
                         .references_only = false,
-                        .layout = layout_of(m),
+                        .layout = m.layout,
+                        .objective = m.objective,
+                        .mix = m.mix,
                         .tuning = tuning,
                         .show_progress = true};
     const std::string path = settings.resolve(m.source);
@@ -77,7 +72,11 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
     const auto others = static_cast<int64_t>(settings.models.size() - i);
     auto planned = plan_model(host, std::move(*description), device, others > 1 ? left / others : left, options);
     if (!planned.ok()) return std::move(planned).status().in("model '" + m.name + "'");
+    if (settings.on_miss == OnMiss::fail)
+      if (const auto missing = missing_of(*planned); !missing.empty())
+        return failure(Code::not_found, missing_sentence(missing, m.name, path, with_sku(device, skus)));
     left -= planned->memory.total();
+    if (others > 1) planned->budget = planned->memory.total();  // the rest is others'
     plan.models.push_back(std::move(*planned));
     plan.options.push_back(std::move(options));
   }

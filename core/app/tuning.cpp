@@ -40,22 +40,25 @@ std::vector<SkuEntries> sources_of(std::vector<TuningFile> files) {
 }  // namespace
 
 TuningPlaces tuning_places(const std::string& setting, const Environment& environment) {
-  if (setting == "none") return {};
   TuningPlaces out;
+  std::string shipped;
+  if (const std::string program = executable_path(); !program.empty())
+    shipped = (std::filesystem::path(program).parent_path().parent_path() / "share/tare/tuning-db").string();
+  if (!shipped.empty()) out.skus = join_path(shipped, "skus.toml");
+  if (setting == "none") return out;
+  out.folder = shipped;
   if (setting != "auto")
     out.database = setting;
   else if (const std::string data = user_folders(environment).data; !data.empty())
     out.database = join_path(data, "tuning.db");
-  if (const std::string program = executable_path(); !program.empty())
-    out.folder = (std::filesystem::path(program).parent_path().parent_path() / "share/tare/tuning-db").string();
   return out;
 }
 
 std::vector<SkuDescription> sku_table(const TuningPlaces& places, Log& log) {
-  const std::string path = join_path(places.folder, "skus.toml");
-  if (places.folder.empty() || !is_file(path)) return {};
-  const auto content = read_file(path, 1 << 20);
-  auto table = content.ok() ? parse_sku_table(*content, path) : Result<std::vector<SkuDescription>>(content.status());
+  if (places.skus.empty() || !is_file(places.skus)) return {};
+  const auto content = read_file(places.skus, 1 << 20);
+  auto table =
+      content.ok() ? parse_sku_table(*content, places.skus) : Result<std::vector<SkuDescription>>(content.status());
   if (table.ok()) return std::move(*table);
   log.warning(table.status().message());
   return {};

@@ -14,6 +14,7 @@ namespace tare {
 struct TuningPlaces {
   std::string database;  // SQLite file, which need not exist; empty: none is used
   std::string folder;    // tuning-db as it is shipped; empty: none is used
+  std::string skus;      // its table of SKUs, whatever else is used; empty: there is none
 };
 // From the setting [tuning] database: "auto" (this user's file above what is shipped), "none", or a path in place of
 // the user's.

@@ -189,6 +189,20 @@ SettingRow memory_row(About about) {
           }};
 }
 
+SettingRow objective_row(About about) {
+  return {about.table,
+          about.key,
+          Kind::text,
+          "\"latency\", \"balanced\", \"memory\", or a mix such as \"mix:1=0.7,16=0.3\"",
+          about.environment,
+          about.meaning,
+          [](Settings&, ModelSettings& m, const SettingValue& value) {
+            const auto* word = std::get_if<std::string>(&value);
+            return word != nullptr && parse_objective(*word, &m);
+          },
+          [](Settings&, ModelSettings& m) { return json_string(print_objective(m)); }};
+}
+
 #define TARE_FIELD(expression) [](Settings& s, ModelSettings& m) -> auto& { return (void)s, (void)m, expression; }
 
 }  // namespace
@@ -272,12 +286,16 @@ std::vector<SettingRow> setting_rows() {
        "Code of the linear layers' weights in memory: dense, w12 (12 bits a weight), w11 (about 11.4), lossless "
        "all; or a layout's full name. Empty: as the objective has it."},
       "a layout's name", TARE_FIELD(m.layout), true));
-  add(choice_row(
+  add(objective_row(
       {"model", "objective", "",
-       "What the layouts aim at where `layout` names none: latency (plain weights), balanced (w12), memory (w11)."},
-      std::array<std::string_view, 3>{"latency", "balanced", "memory"}, TARE_FIELD(m.objective)));
-  add(size_row({"model", "memory", "", "A cap for this model's memory; 0: only the device's."}, 0, int64_t{1} << 50,
-               TARE_FIELD(m.memory_bytes)));
+       "What the choice of a layout for each matrix aims at where `layout` names none: latency (the fastest steps of "
+       "one token), balanced (the least time x memory), memory (the least memory), or a mix: the fastest for steps "
+       "of so many tokens, by their shares. Without measurements: plain weights, w12, w11, and smaller ones where "
+       "memory asks for it."}));
+  add(size_row({"model", "memory", "",
+                "A cap for this model's weights, workspace and state together; layouts are chosen so that it holds. 0: "
+                "only the device's."},
+               0, int64_t{1} << 50, TARE_FIELD(m.memory_bytes)));
 
   add(choice_row({"log", "level", "TARE_LOG", "What is below it is not written."},
                  std::array<std::string_view, 4>{"debug", "info", "warning", "error"}, TARE_FIELD(s.log.level)));
@@ -293,6 +311,8 @@ std::vector<SettingRow> setting_rows() {
   add(choice_row(
       {"tuning", "on_miss", "", "What to do for a problem that was never measured: a rule, measure now, or refuse."},
       std::array<std::string_view, 3>{"heuristic", "tune", "fail"}, TARE_FIELD(s.on_miss)));
+  add(duration_row({"tuning", "budget", "", "The longest that on_miss = \"tune\" may measure before serving begins."},
+                   TARE_FIELD(s.tuning_budget_ms)));
   return rows;
 }
 

@@ -112,6 +112,22 @@ Result<std::vector<std::string>> read_api_keys(const std::string& path) {
   return keys;
 }
 
+constexpr std::string_view kObjectives[] = {"latency", "balanced", "memory"};
+bool parse_objective(std::string_view text, ModelSettings* model) {
+  if (auto mix = parse_mix(text)) {
+    model->objective = Objective::mix, model->mix = std::move(*mix);
+    return true;
+  }
+  const auto at = std::find(std::begin(kObjectives), std::end(kObjectives), text);
+  if (at == std::end(kObjectives)) return false;
+  model->objective = static_cast<Objective>(at - kObjectives), model->mix.clear();
+  return true;
+}
+std::string print_objective(const ModelSettings& model) {
+  return model.objective == Objective::mix ? print_mix(model.mix)
+                                           : std::string(kObjectives[static_cast<size_t>(model.objective)]);
+}
+
 Status parse_listen(std::string_view text, ServerSettings* server) {
   const auto refuse = [&] {
     return invalid("the address is ", json_string(printable(text, 60)),

@@ -11,10 +11,11 @@
 #include "core/api/front_end.hpp"
 #include "core/api/status.hpp"
 #include "core/base/log.hpp"
+#include "core/config/values.hpp"
 
 namespace tare {
 
-enum class Objective : uint8_t { latency, balanced, memory };
+enum class Objective : uint8_t { latency, balanced, memory, mix };
 enum class OnMiss : uint8_t { heuristic, tune, fail };
 
 // An amount of a device's memory: a number of bytes, or a share of its total (then bytes is 0).
@@ -31,7 +32,8 @@ struct ModelSettings {
   int64_t context = 0;  // tokens; 0: the model's own
   std::string layout;   // code of the linear layers' weights; empty: as the objective has it
   Objective objective = Objective::latency;
-  int64_t memory_bytes = 0;  // 0: no cap beside the device's
+  std::vector<BatchShare> mix;  // of Objective::mix
+  int64_t memory_bytes = 0;     // 0: no cap beside the device's
 };
 struct Settings {
   std::string file;       // the TOML file; empty: there is none. Relative paths in it begin at its folder.
@@ -49,6 +51,7 @@ struct Settings {
   std::vector<ModelSettings> models;
   std::string tuning_database = "auto";
   OnMiss on_miss = OnMiss::heuristic;
+  int32_t tuning_budget_ms = 60'000;  // most that on_miss = "tune" may measure before a model is served
 
   std::string resolve(std::string_view path) const;  // a path of the file, seen from the working folder
 };
@@ -75,6 +78,10 @@ std::string settings_reference();
 // One key a line; blank lines and lines that begin with '#' are skipped. Refused: a file with no key, a key under 8
 // characters or with spaces or control characters in it (named by line, never shown).
 Result<std::vector<std::string>> read_api_keys(const std::string& path);
+
+// "latency", "balanced", "memory" or "mix:1=0.7,16=0.3" into objective and mix; false: it is none of them.
+bool parse_objective(std::string_view text, ModelSettings* model);
+std::string print_objective(const ModelSettings& model);
 
 // "127.0.0.1:8080", "[::1]:8080", "localhost:0" into host and port.
 Status parse_listen(std::string_view text, ServerSettings* server);

@@ -1,5 +1,6 @@
 #include "core/config/values.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <span>
@@ -67,6 +68,43 @@ std::string print_share(double share) {
     if (parse_share(text) == share) return text;
   }
   return std::string(digits, std::to_chars(digits, digits + sizeof digits, share * 100).ptr) + "%";
+}
+
+std::optional<std::vector<BatchShare>> parse_mix(std::string_view text) {
+  constexpr std::string_view kMark = "mix:";
+  if (!text.starts_with(kMark)) return std::nullopt;
+  text.remove_prefix(kMark.size());
+  std::vector<BatchShare> out;
+  double sum = 0;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    std::string_view part = text.substr(begin, end - begin), rest;
+    begin = end + 1;
+    BatchShare one;
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    const auto [equals, error] = std::from_chars(part.data(), part.data() + part.size(), one.rows);
+    if (error != std::errc() || one.rows < 1 || one.rows > 4096 || equals == part.data() + part.size() ||
+        *equals != '=' || out.size() == 16)
+      return std::nullopt;
+    const auto share = parse_number(std::string_view(equals + 1, static_cast<size_t>(part.end() - equals - 1)), &rest);
+    if (!share || !rest.empty() || !(*share > 0) || *share > 1e6) return std::nullopt;
+    one.share = *share, sum += *share;
+    if (std::ranges::find(out, one.rows, &BatchShare::rows) != out.end()) return std::nullopt;
+    out.push_back(one);
+  }
+  if (std::abs(sum - 1) > 1e-9)  // else they are printed as they were read
+    for (BatchShare& one : out) one.share /= sum;
+  std::ranges::sort(out, {}, &BatchShare::rows);
+  return out;
+}
+std::string print_mix(const std::vector<BatchShare>& mix) {
+  std::string out = "mix:";
+  for (const BatchShare& one : mix) {
+    char digits[400];
+    const auto end = std::to_chars(digits, digits + sizeof digits, one.share, std::chars_format::fixed).ptr;
+    out += (out.size() > 4 ? "," : "") + std::to_string(one.rows) + "=" + std::string(digits, end);
+  }
+  return out;
 }
 
 }  // namespace tare

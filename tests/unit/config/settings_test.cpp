@@ -68,9 +68,11 @@ objective = "memory"
 memory = "14GiB"
 [[model]]
 source = "y/"
+objective = "mix:16=1,1=3"
 [tuning]
 database = "none"
 on_miss = "fail"
+budget = "5s"
 )",
                                 "t.toml");
   REQUIRE_MESSAGE(s.ok(), s.status().message());
@@ -95,8 +97,11 @@ on_miss = "fail"
   CHECK(s->models[0].objective == Objective::memory);
   CHECK(s->models[0].memory_bytes == int64_t{14} << 30);
   CHECK(s->models[1].name == "y");
+  CHECK(s->models[1].objective == Objective::mix);
+  CHECK(s->models[1].mix == std::vector<BatchShare>{{1, 0.75}, {16, 0.25}});
   CHECK(s->tuning_database == "none");
   CHECK(s->on_miss == OnMiss::fail);
+  CHECK(s->tuning_budget_ms == 5000);
 }
 
 TEST_CASE("unknown keys name line, key, what was found and the nearest valid key") {
@@ -250,3 +255,19 @@ TEST_CASE("the reference page has the table that the program knows") {
 }
 
 }  // namespace
+
+TEST_CASE("a mix of batch sizes is read, printed and read again; what is none is refused") {
+  const auto mix = parse_mix("mix:1=0.7,16=0.3");
+  REQUIRE(mix.has_value());
+  CHECK(*mix == std::vector<BatchShare>{{1, 0.7}, {16, 0.3}});
+  CHECK(print_mix(*mix) == "mix:1=0.7,16=0.3");
+  CHECK(*parse_mix(print_mix(*parse_mix("mix:512=1, 8=2"))) == *parse_mix("mix:8=2,512=1"));
+  for (const char* bad : {"", "mix", "mix:", "1=1", "mix:1", "mix:1=", "mix:0=1", "mix:1=0", "mix:1=-1", "mix:1=x",
+                          "mix:1=1,", "mix:1=1,1=2", "mix:4097=1", "mix:1=1;2=1", "mix:1=nan", "mix:1=0.5 x"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_mix(bad).has_value());
+  }
+  const auto refused = parse_settings("[[model]]\nsource = \"x\"\nobjective = \"mix:2\"\n", "t.toml");
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message().find("mix:1=0.7,16=0.3") != std::string::npos);
+}

@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""tare plan, explain and serve's [tuning] and [[model]] memory as a user meets them.
+
+Environment: TARE (the executable), TARE_DEMO_MODEL. Standard library only.
+"""
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+TARE = os.environ["TARE"]
+ROOT = Path(__file__).resolve().parents[3]
+TINY = ROOT / "tests/golden/models/tiny-chat"
+SHAPES = {  # config.json of a 1.24 B model: plans need no weights
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 128256, "hidden_size": 2048,
+    "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "head_dim": 64, "hidden_act": "silu", "max_position_embeddings": 131072, "rms_norm_eps": 1e-05,
+    "rope_theta": 500000.0, "tie_word_embeddings": True, "attention_bias": False, "mlp_bias": False,
+    "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16"}
+
+
+def run(*args, code=0, env=None):
+    done = subprocess.run([TARE, *map(str, args)], capture_output=True, text=True, timeout=90,
+                          env={**os.environ, "TARE_TUNING_DATABASE": "none", **(env or {})})
+    assert done.returncode == code, f"{args}: exit code {done.returncode}, expected {code}\n{done.stdout}{done.stderr}"
+    return done.stdout, done.stderr
+
+
+def plan(*args):
+    return json.loads(run("plan", *args, "--json")[0])
+
+
+def layouts(report):
+    return sorted((row["matrices"], row["layout"], row["count"]) for row in report["rows"])
+
+
+class Plans(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.model = Path(cls.folder.name) / "shapes-1b"
+        cls.model.mkdir()
+        (cls.model / "config.json").write_text(json.dumps(SHAPES))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_plans_at_three_budgets_differ_and_hold(self):
+        seen = []
+        for share in (100, 78, 72):
+            report = plan(self.model, "--weights", f"{share}%")
+            self.assertLessEqual(report["memory"]["weights"], report["plain_bytes"] * share / 100)
+            self.assertEqual(sum(r["bytes"] for r in report["rows"]) + report["other_bytes"],
+                             report["memory"]["weights"])
+            self.assertNotIn(layouts(report), seen)
+            seen.append(layouts(report))
+
+    def test_objectives(self):
+        for objective, code in (("latency", "dense"), ("balanced", "w12"), ("memory", "w11")):
+            report = plan(self.model, "--objective", objective)
+            self.assertEqual({r["layout"].split("/")[0] for r in report["rows"]}, {code})
+        mix = plan(self.model, "--objective", "mix:1=0.5,512=0.5")
+        self.assertEqual([s["rows"] for s in mix["steps"]], [1, 512])
+        self.assertGreater(mix["steps"][1]["seconds"], mix["steps"][0]["seconds"])
+        _, err = run("plan", self.model, "--objective", "speed", code=1)
+        self.assertIn("mix:1=0.7,16=0.3", err)
+
+    def test_memory_holds_everything(self):
+        budget = 2 << 30
+        report = plan(self.model, "--memory", "2GiB")
+        self.assertLessEqual(report["memory"]["total"], budget)
+        self.assertGreater(report["memory"]["state_tokens"], 1000)
+        self.assertLess(report["memory"]["weights"], report["plain_bytes"])
+
+    def test_what_does_not_fit_is_refused_with_figures(self):
+        _, err = run("plan", self.model, "--memory", "1GiB", code=1)
+        self.assertIn(str(1 << 30), err)
+        self.assertRegex(err, r"need at least \d{10} bytes")
+        self.assertEqual(len(err.splitlines()), 1)
+        _, err = run("plan", self.model, "--sku", "nvidia-h100-sxm", "--memory", "1GiB", code=1)
+        self.assertIn(str(1 << 30), err)
+
+    def test_described_devices_and_ranks(self):
+        one = plan(self.model, "--sku", "nvidia-h100-sxm")
+        eight = plan(self.model, "--sku", "nvidia-h100-sxm", "--ranks", "8")
+        self.assertTrue(one["described"])
+        self.assertEqual(eight["ranks"], 8)
+        self.assertAlmostEqual(eight["memory"]["weights"] / one["memory"]["weights"], 1 / 8, places=2)
+        self.assertEqual(eight["memory"]["state_bytes_per_token"] * 8, one["memory"]["state_bytes_per_token"])
+        self.assertLess(eight["steps"][0]["seconds"], one["steps"][0]["seconds"])
+        # The weights stream at the described bandwidth.
+        self.assertAlmostEqual(one["rows"][0]["seconds"], one["rows"][0]["bytes"] / 3350e9, places=9)
+        text, _ = run("plan", self.model, "--sku", "nvidia-h100-sxm", "--ranks", "8")
+        self.assertIn("each of 8 ranks", text)
+        _, err = run("plan", self.model, "--sku", "nvidia-h100", code=1)
+        self.assertIn("nvidia-h100-sxm", err)
+        _, err = run("plan", self.model, "--sku", "nvidia-h100-sxm", "--ranks", "3", code=1)
+        self.assertIn("32 heads to divide over 3 ranks", err)
+        self.assertEqual(len(err.splitlines()), 1)
+        _, err = run("plan", self.model, "--ranks", "2", code=1)
+        self.assertIn("--sku", err)
+
+
+class Explain(unittest.TestCase):
+    def test_every_matrix_and_bucket_has_its_pipeline_and_reason(self):
+        report = json.loads(run("explain", TINY, "--json")[0])
+        self.assertEqual({g["matrices"] for g in report["pipelines"]},
+                         {"self_attn.q_proj+k_proj+v_proj", "self_attn.o_proj", "mlp.gate_proj+up_proj",
+                          "mlp.down_proj", "lm_head"})
+        for group in report["pipelines"]:
+            rows = 1
+            for r in group["ranges"]:
+                self.assertEqual(r["first"], rows)
+                self.assertEqual(r["ending"], "rule")
+                self.assertTrue(r["kernel"])
+                rows = r["last"] + 1
+        self.assertIn("Pipelines by matrix and rows", run("explain", TINY)[0])
+
+
+class Serving(unittest.TestCase):
+    def settings(self, text):
+        path = Path(self.folder.name) / "tare.toml"
+        path.write_text(text)
+        return path
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def test_on_miss_fail_names_the_problem_and_the_command(self):
+        path = self.settings(f'[tuning]\non_miss = "fail"\n[device]\nuse = "cpu"\n[[model]]\nsource = "{TINY}"\n')
+        _, err = run("serve", "--check", path, code=1)
+        self.assertIn("never measured", err)
+        self.assertIn("linear/1 n=64+32+32 k=64", err)
+        self.assertIn(f"tare autotune {TINY}", err)
+        self.assertEqual(len(err.splitlines()), 1)
+
+    def test_memory_and_objective(self):
+        for text, fits in (('memory = "33MiB"', True), ('memory = "200KiB"', False), ('objective = "mix:1=1"', True)):
+            path = self.settings(f'[device]\nuse = "cpu"\n[[model]]\nsource = "{TINY}"\n{text}\n')
+            out, err = run("serve", "--check", path, code=0 if fits else 1)
+            if not fits:
+                self.assertIn("204800", err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
