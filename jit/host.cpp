@@ -1,8 +1,10 @@
 #include "jit/host.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "jit/cache/cubin_cache.hpp"
@@ -27,28 +29,22 @@ class HostJit final : public Jit {
   }
 
   Result<std::shared_ptr<const CompiledKernel>> compile(const KernelRequest& request) override {
-    TARE_ASSIGN_OR_RETURN(const auto nvrtc, compiler());
     const std::string name = request.source + '\n' + request.expression + '\n' + request.architecture;
-    std::vector<SourceBundle> bundles;
+    {
+      std::unique_lock lock(mutex_);
+      // Another thread may be at it: wait for what it gets.
+      done_.wait(lock, [&] { return !busy_.contains(name); });
+      if (const auto at = kernels_.find(name); at != kernels_.end()) return at->second;
+      busy_.insert(name);
+    }
+    auto made = make(name, request);
     {
       const std::lock_guard lock(mutex_);
-      if (const auto at = kernels_.find(name); at != kernels_.end()) return at->second;
-      bundles = bundles_;
+      busy_.erase(name);
+      if (made.ok()) kernels_.emplace(name, *made);
     }
-    TARE_ASSIGN_OR_RETURN(const auto closure,
-                          SourceSet(std::move(bundles), options_.source_tree).closure(request.source));
-    std::string key = closure.hash + '\n' + name + '\n' + nvrtc->version();
-    for (const std::string& option : compile_options(request.architecture)) key += '\n' + option;
-    key = hash_text(key);
-    auto found = cache_.find(key);
-    if (!found) {
-      TARE_ASSIGN_OR_RETURN(found, compile_kernel(*nvrtc, closure, request));
-      // A cache that cannot be written costs the next start some seconds, never this one its kernel.
-      (void)cache_.store(key, *found);
-    }
-    auto kernel = std::make_shared<const CompiledKernel>(std::move(*found));
-    const std::lock_guard lock(mutex_);
-    return kernels_.emplace(name, std::move(kernel)).first->second;
+    done_.notify_all();
+    return made;
   }
 
   std::vector<Result<std::shared_ptr<const CompiledKernel>>> compile_all(
@@ -68,7 +64,50 @@ class HostJit final : public Jit {
     return out;
   }
 
+  Status ready() override {
+    const auto nvrtc = compiler();
+    return nvrtc.ok() ? Status() : nvrtc.status();
+  }
+
+  std::vector<std::string> found() override {
+    std::vector<std::string> out;
+    const auto nvrtc = compiler();
+    out.push_back(nvrtc.ok() ? "NVRTC " + (*nvrtc)->version() + " in " + (*nvrtc)->path() : nvrtc.status().message());
+    if (options_.cache_folder.empty()) {
+      out.emplace_back("compiled kernels are not kept on disk");
+      return out;
+    }
+    int64_t bytes = 0;
+    const auto kept = cache_.list();
+    for (const auto& entry : kept) bytes += entry.bytes;
+    out.push_back("kernel cache " + options_.cache_folder + ": " + std::to_string(kept.size()) + " kernels, " +
+                  std::to_string(bytes / 1024) + " KiB of at most " + std::to_string(options_.cache_bytes >> 20) +
+                  " MiB");
+    return out;
+  }
+
  private:
+  Result<std::shared_ptr<const CompiledKernel>> make(const std::string& name, const KernelRequest& request) {
+    TARE_ASSIGN_OR_RETURN(const auto nvrtc, compiler());
+    std::vector<SourceBundle> bundles;
+    {
+      const std::lock_guard lock(mutex_);
+      bundles = bundles_;
+    }
+    TARE_ASSIGN_OR_RETURN(const auto closure,
+                          SourceSet(std::move(bundles), options_.source_tree).closure(request.source));
+    std::string key = closure.hash + '\n' + name + '\n' + nvrtc->version();
+    for (const std::string& option : compile_options(request.architecture)) key += '\n' + option;
+    key = hash_text(key);
+    auto kept = cache_.find(key);
+    if (!kept) {
+      TARE_ASSIGN_OR_RETURN(kept, compile_kernel(*nvrtc, closure, request));
+      // A cache that cannot be written costs the next start some seconds, never this one its kernel.
+      if (const Status stored = cache_.store(key, *kept); !stored.ok() && options_.warn && !warned_.exchange(true))
+        options_.warn(stored.message() + "; kernels will be compiled again at the next start");
+    }
+    return std::make_shared<const CompiledKernel>(std::move(*kept));
+  }
   Result<std::shared_ptr<const Nvrtc>> compiler() {
     const std::lock_guard lock(mutex_);
     if (!nvrtc_) {
@@ -79,7 +118,10 @@ class HostJit final : public Jit {
 
   const JitOptions options_;
   const CubinCache cache_;
+  std::atomic<bool> warned_{false};
   std::mutex mutex_;  // guards what follows
+  std::condition_variable done_;
+  std::set<std::string> busy_;  // being compiled, by name
   std::vector<SourceBundle> bundles_;
   std::shared_ptr<const Nvrtc> nvrtc_;
   std::map<std::string, std::shared_ptr<const CompiledKernel>> kernels_;
@@ -88,5 +130,22 @@ class HostJit final : public Jit {
 }  // namespace
 
 std::unique_ptr<Jit> make_jit(JitOptions options) { return std::make_unique<HostJit>(std::move(options)); }
+
+std::vector<std::string> nvrtc_folders(const std::vector<std::string>& fetched) {
+  std::vector<std::string> out;
+  for (const std::string& folder : fetched)
+    for (const std::string& place : nvrtc_folders(folder))
+      if (!place.starts_with("/usr/local/cuda")) out.push_back(place);
+  for (std::string& place : nvrtc_folders(std::string())) out.push_back(std::move(place));
+  return out;
+}
+
+std::vector<CachedKernel> cached_kernels(const std::string& folder) {
+  std::vector<CachedKernel> out;
+  for (auto& e : CubinCache(folder, 0).list())
+    out.push_back({std::move(e.key), std::move(e.symbol), e.bytes, e.last_used});
+  return out;
+}
+Result<int64_t> clear_cached_kernels(const std::string& folder) { return CubinCache(folder, 0).clear(); }
 
 }  // namespace tare::jit

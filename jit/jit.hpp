@@ -50,6 +50,11 @@ class Jit {
   // All of them, on several threads; by position.
   virtual std::vector<Result<std::shared_ptr<const CompiledKernel>>> compile_all(
       std::span<const KernelRequest> requests) = 0;
+  // Can anything be compiled here? Otherwise why not. Opens the compiler.
+  virtual Status ready() = 0;
+  // What was found where, for people: the compiler's version and folder, or why there is none; the cache folder. Opens
+  // the compiler.
+  virtual std::vector<std::string> found() = 0;
 };
 
 }  // namespace tare::jit

@@ -17,15 +17,18 @@ Status CommandLine::apply(Settings& settings) const {
   return {};
 }
 
+Result<Settings> CommandLine::settings() const {
+  Settings out;
+  out.log.level = LogLevel::warning;
+  TARE_RETURN_IF_ERROR(apply_environment(process_environment(), &out));
+  TARE_RETURN_IF_ERROR(apply(out));
+  return out;
+}
+
 Result<std::unique_ptr<Host>> CommandLine::host() const {
-  Settings settings;
-  settings.log.level = LogLevel::warning;
-  TARE_RETURN_IF_ERROR(apply_environment(process_environment(), &settings));
-  TARE_RETURN_IF_ERROR(apply(settings));
-  TARE_ASSIGN_OR_RETURN(auto log, make_log(settings.log));
-  return Host::open(
-      {.plugin_path = settings.plugin_path, .tuning = tuning_places(settings.tuning_database, process_environment())},
-      std::move(log));
+  TARE_ASSIGN_OR_RETURN(const Settings found, settings());
+  TARE_ASSIGN_OR_RETURN(auto log, make_log(found.log));
+  return Host::open(host_options(found, process_environment()), std::move(log));
 }
 
 int fail(std::string_view sentence) {

@@ -21,6 +21,8 @@ struct CommandLine {
   Status apply(Settings& settings) const;
   // A host without a TOML file: the environment, the shared options, and a log of warnings.
   Result<std::unique_ptr<Host>> host() const;
+  // The settings that host() opens with.
+  Result<Settings> settings() const;
 };
 
 void add_serve(CLI::App& app, CommandLine& line);
@@ -38,6 +40,7 @@ void add_devices(CLI::App& app, CommandLine& line);
 void add_tuning(CLI::App& app, CommandLine& line);
 void add_tokenize(CLI::App& app, CommandLine& line);  // and detokenize
 void add_template(CLI::App& app, CommandLine& line);
+void add_cache(CLI::App& app, CommandLine& line);  // compiled GPU kernels
 void add_completion(CLI::App& app, CommandLine& line);
 
 // Prints "tare: SENTENCE" to stderr; 1.

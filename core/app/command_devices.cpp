@@ -36,6 +36,10 @@ int run(const CommandLine& line, bool as_json) {
       if (!as_json) std::cout << provider->kind() << ": " << note << '\n';
     }
   }
+  for (const std::string& note : host->jit().found()) {
+    notes.push_back(boost::json::string(note));
+    if (!as_json) std::cout << "jit: " << note << '\n';
+  }
   if (as_json) std::cout << boost::json::object{{"devices", devices}, {"notes", notes}} << '\n';
   if (devices.empty() && !as_json) std::cout << "no device was found\n";
   return 0;

@@ -32,13 +32,7 @@ int run(const CommandLine& line, const Options& o) {
   auto log = make_log(settings->log);
   if (!log.ok()) return fail(log.status());
   const Interrupt interrupt;
-  const auto host =
-      Host::open({.plugin_path = settings->plugin_path,
-                  .tuning = tuning_places(settings->tuning_database == "auto" || settings->tuning_database == "none"
-                                              ? settings->tuning_database
-                                              : settings->resolve(settings->tuning_database),
-                                          process_environment())},
-                 std::move(*log));
+  const auto host = Host::open(host_options(*settings, process_environment()), std::move(*log));
   auto plan = plan_serving(*host, *settings);
   if (!plan.ok()) return fail(plan.status());
   if (made_up)

@@ -6,16 +6,21 @@
 
 #include "core/api/log.hpp"
 #include "core/app/tuning.hpp"
+#include "core/config/settings.hpp"
 #include "core/plugin/plugin_host.hpp"
 #include "core/program/op_table.hpp"
 #include "core/registry/registry.hpp"
+#include "jit/host.hpp"
 
 namespace tare {
 
 struct HostOptions {
   std::vector<std::string> plugin_path;  // searched first, then the folder beside the program
   TuningPlaces tuning = {};              // none unless named
+  jit::JitOptions jit = {};              // by default: NVRTC in the usual places, nothing kept on disk
 };
+// What the settings say of plugins and kernels; the environment, of this user's folders.
+HostOptions host_options(const Settings& settings, const Environment& environment);
 
 class Host {
  public:
@@ -26,6 +31,7 @@ class Host {
   const PluginHost& plugins() const noexcept { return *plugins_; }
   const Registry& registry() const noexcept { return registry_; }
   const OpTable& ops() const noexcept { return ops_; }
+  jit::Jit& jit() const noexcept { return *jit_; }
   std::span<const ModelFamily* const> families() const noexcept { return plugins_->registrations().families; }
   const TuningPlaces& tuning_places() const noexcept { return tuning_; }
   // What was measured for a device, read now; null when no place is named.
@@ -40,6 +46,7 @@ class Host {
   Host() = default;
   std::unique_ptr<Log> log_;
   TuningPlaces tuning_;
+  std::unique_ptr<jit::Jit> jit_;
   std::unique_ptr<PluginHost> plugins_;
   Registry registry_;
   OpTable ops_;

@@ -56,7 +56,8 @@ Result<std::vector<std::string>> layouts_asked_for(const Program& program, const
   if (fitting.empty())
     return invalid("layout '", asked, "' is none of those that ", device.kind, " devices read: ", known);
   out.resize(program.weights.size());
-  if (asked == "dense") return out;  // kernels choose the order
+  // The device's own order of plain numbers; where it has none, kernels choose.
+  if (asked == "dense") std::erase_if(fitting, [](const Layout* l) { return l->device_kind().empty(); });
   for (const Node& node : program.nodes) {
     if (node.op != Linear::kOp) continue;
     for (size_t position = 0; position < node.weights.size(); position += 2) {
@@ -136,6 +137,8 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   // Quantised weights that grow past the budget are refused before one is read, with both figures.
   if (description.checkpoint.weights != nullptr)
     TARE_RETURN_IF_ERROR(check_budget(*description.checkpoint.weights, description.checkpoint.name, out.budget));
+  // Beside the plan a device that reads no host memory holds the step's tables.
+  if (device.kind != "cpu") out.budget -= std::min(out.budget / 64, int64_t{16} << 20);
   TARE_ASSIGN_OR_RETURN(std::vector<std::string> layouts,
                         layouts_asked_for(*description.program, host.registry(), device, options.layout));
   PlanContext context{.program = *description.program,

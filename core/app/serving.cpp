@@ -22,8 +22,13 @@ Result<std::string> chosen_device(const Host& host, const Settings& settings) {
   for (const DeviceProvider* provider : host.plugins().registrations().devices)
     for (const DeviceInfo& d : provider->found().devices) {
       if (host.registry().beginning_with(d.kind, Linear::kOp).empty()) continue;
-      if (d.kind != "cpu") return d.id;
-      cpu = d.id;
+      if (d.kind == "cpu") {
+        cpu = d.id;
+      } else if (const Status ready = host.jit().ready(); ready.ok()) {
+        return d.id;
+      } else {
+        host.log().warning(text(d.id, " is not used: ", ready.message()));
+      }
     }
   if (cpu.empty())
     return failure(Code::not_found, "no device was found: is the plugin device_cpu in the plugin folder?");

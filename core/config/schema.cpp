@@ -304,6 +304,19 @@ std::vector<SettingRow> setting_rows() {
   add(text_row({"log", "file", "TARE_LOG_FILE", "A file that is added to. Empty: standard error."}, path + ", or \"\"",
                TARE_FIELD(s.log.file), true));
 
+  add(text_row({"jit", "cache", "TARE_KERNEL_CACHE",
+                "A folder for compiled GPU kernels: \"auto\" (this user's cache folder), \"none\", or a path."},
+               "\"auto\", \"none\" or a path", TARE_FIELD(s.kernel_cache), false));
+  add(size_row({"jit", "cache_size", "", "The most that the folder holds; the least recently used kernels go first."},
+               1 << 20, int64_t{1} << 40, TARE_FIELD(s.kernel_cache_bytes)));
+  add(list_row(
+      {"jit", "compiler", "TARE_NVRTC",
+       "Folders with NVRTC 13, CUDA's run-time compiler, that are searched before those of installed toolkits."},
+      Kind::paths, "a path or a list of paths", TARE_FIELD(s.compiler_path), true));
+  add(text_row({"jit", "sources", "TARE_KERNEL_SOURCES",
+                "A checkout of Tare to compile kernels from while developing them. Empty: those built in."},
+               path + ", or \"\"", TARE_FIELD(s.kernel_sources), true));
+
   add(text_row({"tuning", "database", "TARE_TUNING_DATABASE",
                 "Measured choices of kernels: \"auto\" (this user's, above those that come with the program), "
                 "\"none\", or a path."},

@@ -49,6 +49,10 @@ struct Settings {
   int32_t queue = 256;            // requests that wait
   LogOptions log;
   std::vector<ModelSettings> models;
+  std::string kernel_cache = "auto";  // folder of compiled GPU kernels; "none": not kept
+  int64_t kernel_cache_bytes = int64_t{1} << 30;
+  std::vector<std::string> compiler_path;  // folders with NVRTC, before the usual ones
+  std::string kernel_sources;              // a checkout to compile kernels from instead of the built-in text
   std::string tuning_database = "auto";
   OnMiss on_miss = OnMiss::heuristic;
   int32_t tuning_budget_ms = 60'000;  // most that on_miss = "tune" may measure before a model is served

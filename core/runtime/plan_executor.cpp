@@ -4,6 +4,9 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <mutex>
+
+#include "core/runtime/staging.hpp"
 
 namespace tare {
 namespace {
@@ -64,6 +67,15 @@ Result<std::unique_ptr<PlanExecutor>> PlanExecutor::create(std::unique_ptr<const
   out->vocabulary_ =
       static_cast<int32_t>(out->program_->values[static_cast<size_t>(out->logits_value_)].info.shape.back().size);
   for (const Plan& plan : out->plans_) TARE_RETURN_IF_ERROR(out->prepare(plan));
+  TARE_RETURN_IF_ERROR(out->make_instances());
+  if (!device.host_addressable()) {
+    // The step's tables at their largest, so that no step allocates.
+    int64_t entries = 3 * int64_t{options.max_step_tokens} + 3 * int64_t{options.max_sequences} + 64;
+    for (const StateGroup& g : out->state_->groups())
+      entries += int64_t{options.max_sequences} * ((options.context + g.page_tokens - 1) / g.page_tokens) + 16;
+    TARE_ASSIGN_OR_RETURN(out->step_buffer_, device.allocate(static_cast<size_t>(entries) * sizeof(int32_t),
+                                                             Purpose::workspace, text(label, "/step")));
+  }
   return out;
 }
 
@@ -76,20 +88,46 @@ Status PlanExecutor::prepare(const Plan& plan) {
   for (const PlanStep& step : plan.steps) {
     Bound bound{
         .step = &step, .instance = {}, .inputs = {}, .outputs = {}, .weights = {}, .state = nullptr, .scratch = {}};
-    auto instance = step.choice.kernel->instance(*device_, step.problem, step.choice.config);
-    if (!instance.ok()) return std::move(instance).status().in(step.choice.kernel->id());
-    bound.instance = std::move(*instance);
     for (int32_t v : step.inputs) bound.inputs.push_back(view(v));
     for (int32_t v : step.outputs) bound.outputs.push_back(view(v));
     for (int32_t w : step.weights) bound.weights.push_back(w < 0 ? WeightView{} : weights_->view(w));
-    if (Status status = bound.instance->bind(bound.weights); !status.ok())
-      return std::move(status).in(step.choice.kernel->id());
     if (step.state >= 0) bound.state = &state_->view(step.state);
     bound.scratch = {base + step.scratch_offset, static_cast<size_t>(step.scratch_bytes)};
     steps.push_back(std::move(bound));
   }
   bound_.push_back(std::move(steps));
   return {};
+}
+
+// Where kernels are compiled, that is done by all of the host's threads; elsewhere instances are cheap, and made in
+// order.
+Status PlanExecutor::make_instances() {
+  std::vector<Bound*> all;
+  for (std::vector<Bound>& plan : bound_)
+    for (Bound& bound : plan) all.push_back(&bound);
+  std::mutex mutex;
+  Status first_failure;
+  const auto make = [&](Bound& bound) -> Status {
+    const Choice& choice = bound.step->choice;
+    auto instance = choice.kernel->instance(*device_, bound.step->problem, choice.config);
+    if (!instance.ok()) return std::move(instance).status().in(choice.kernel->id());
+    bound.instance = std::move(*instance);
+    return bound.instance->bind(bound.weights).in(choice.kernel->id());
+  };
+  const auto body = [&](int64_t begin, int64_t end, int32_t) {
+    for (int64_t i = begin; i < end; ++i) {
+      Status status = make(*all[static_cast<size_t>(i)]);
+      const std::lock_guard lock(mutex);
+      if (first_failure.ok() && !status.ok()) first_failure = std::move(status);
+      if (!first_failure.ok()) return;
+    }
+  };
+  const auto count = std::ssize(all);
+  if (device_->host_addressable())
+    body(0, count, 0);
+  else
+    make_host_threads(0)->run(count, 1, body);
+  return first_failure;
 }
 
 ExecutorLimits PlanExecutor::limits() const {

@@ -49,6 +49,7 @@ class PlanExecutor final : public Executor {
   PlanExecutor() = default;
   struct Bound;  // a Plan's step with its instance and views
   Status prepare(const Plan& plan);
+  Status make_instances();
   Status upload(const StepInput& step, StepView& view);
   Status launch(const std::vector<Bound>& steps, const StepView& view);
   Status timed(const Bound& bound, const Launch& launch);

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <mutex>
 
+#include "core/runtime/staging.hpp"
+
 namespace tare {
 namespace {
 
@@ -66,6 +68,8 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
                                                                const std::function<void(int64_t)>& advance) {
   auto out = std::unique_ptr<ResidentWeights>(new ResidentWeights);
   auto* parallel = static_cast<CpuParallel*>(device.query(CpuParallel::kInterface));
+  const std::unique_ptr<CpuParallel> host_threads = parallel == nullptr ? make_host_threads(0) : nullptr;
+  if (parallel == nullptr) parallel = host_threads.get();
   std::vector<const Layout*> layouts;
   std::vector<int64_t> offsets, sizes;
   std::vector<std::unique_ptr<LayoutPlan>> plans;
@@ -93,24 +97,39 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
   }
   TARE_ASSIGN_OR_RETURN(out->buffer_,
                         device.allocate(static_cast<size_t>(std::max<int64_t>(total, 1)), Purpose::weights, label));
-  if (!device.host_addressable())
-    return failure(Code::unsupported, device.info().id, ": loading through staging memory is not written yet");
   auto* base = static_cast<std::byte*>(out->buffer_->data());
+  // Where the host does not read the device, a weight is laid out in host memory and sent, one after the other.
+  std::unique_ptr<Uploader> uploader;
+  std::vector<std::byte> laid_out;
+  if (!device.host_addressable()) {
+    TARE_ASSIGN_OR_RETURN(uploader, Uploader::create(device));
+    out->heads_.resize(program.weights.size());
+  }
   for (size_t w = 0; w < program.weights.size(); ++w) {
     const WeightInfo& info = out->infos_[w];
     std::byte* const to = base + offsets[w];
+    if (uploader != nullptr) laid_out.resize(static_cast<size_t>(sizes[w]));
+    std::byte* const host = uploader != nullptr ? laid_out.data() : to;
     TARE_RETURN_IF_ERROR(for_rows(program.weights[w], info, layouts[w]->row_granule(), source, parallel, advance,
                                   [&](int64_t begin, int64_t end, const void* plain) {
-                                    return plans[w] != nullptr ? plans[w]->encode(begin, end, plain, to)
-                                                               : layouts[w]->encode(info, begin, end, plain, to);
+                                    return plans[w] != nullptr ? plans[w]->encode(begin, end, plain, host)
+                                                               : layouts[w]->encode(info, begin, end, plain, host);
                                   }));
+    const void* head = to;
+    if (uploader != nullptr) {
+      TARE_RETURN_IF_ERROR(uploader->copy(to, host, laid_out.size()));
+      const auto kept = std::min(laid_out.size(), static_cast<size_t>(kWeightHeadBytes));
+      out->heads_[w].assign(host, host + kept);
+      head = out->heads_[w].data();
+    }
     out->views_.push_back({.data = to,
                            .bytes = sizes[w],
                            .layout = layouts[w]->id(),
                            .info = &out->infos_[w],
                            .decoder = layouts[w],
-                           .head = to});
+                           .head = head});
   }
+  if (uploader != nullptr) TARE_RETURN_IF_ERROR(uploader->finish());
   return out;
 }
 

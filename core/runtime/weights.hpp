@@ -41,7 +41,8 @@ class ResidentWeights {
  private:
   std::vector<WeightInfo> infos_;
   std::vector<WeightView> views_;
-  std::vector<std::string> notes_;  // by weight
+  std::vector<std::string> notes_;             // by weight
+  std::vector<std::vector<std::byte>> heads_;  // by weight, of devices that the host does not read
   std::vector<int32_t> fell_back_;
   std::unique_ptr<Buffer> buffer_;
 };

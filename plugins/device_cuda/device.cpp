@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/api/ledger.hpp"
+
 namespace tare::cuda {
 namespace {
 
@@ -37,46 +39,42 @@ class Context {
 };
 using ContextRef = std::shared_ptr<const Context>;
 
-// Bytes given out, by purpose, under one budget.
-class Budget {
+// A reservation in the ledger, given back by the destructor.
+class Reservation {
  public:
-  explicit Budget(int64_t limit) : limit_(limit) {}
-  Status take(size_t bytes, Purpose purpose, std::string_view label) {
-    const std::lock_guard lock(mutex_);
-    if (used_ + static_cast<int64_t>(bytes) > limit_) {
-      return failure(Code::exhausted, label, " needs ", bytes, " bytes of device memory for ", name(purpose),
-                     ", but of the budget of ", limit_, " only ", limit_ - used_, " are left");
-    }
-    used_ += static_cast<int64_t>(bytes);
-    return {};
+  static Result<Reservation> take(std::shared_ptr<Ledger> ledger, size_t bytes, Purpose purpose,
+                                  std::string_view label) {
+    TARE_RETURN_IF_ERROR(ledger->reserve(static_cast<int64_t>(bytes), purpose, label));
+    return Reservation(std::move(ledger), bytes, purpose, std::string(label));
   }
-  void give_back(size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    used_ -= static_cast<int64_t>(bytes);
+  Reservation(Reservation&&) noexcept = default;
+  Reservation& operator=(Reservation&&) = delete;
+  ~Reservation() {
+    if (ledger_ != nullptr) ledger_->release(static_cast<int64_t>(bytes_), purpose_, label_);
   }
+  size_t bytes() const noexcept { return bytes_; }
 
  private:
-  const int64_t limit_;
-  std::mutex mutex_;
-  int64_t used_ = 0;
+  Reservation(std::shared_ptr<Ledger> ledger, size_t bytes, Purpose purpose, std::string label)
+      : ledger_(std::move(ledger)), bytes_(bytes), purpose_(purpose), label_(std::move(label)) {}
+  std::shared_ptr<Ledger> ledger_;
+  size_t bytes_;
+  Purpose purpose_;
+  std::string label_;
 };
 
 class DeviceBuffer final : public Buffer {
  public:
-  DeviceBuffer(ContextRef context, std::shared_ptr<Budget> budget, CuAddress address, size_t bytes)
-      : context_(std::move(context)), budget_(std::move(budget)), address_(address), bytes_(bytes) {}
-  ~DeviceBuffer() override {
-    context_->enter().cuMemFree_v2(address_);
-    budget_->give_back(bytes_);
-  }
+  DeviceBuffer(ContextRef context, Reservation reservation, CuAddress address)
+      : context_(std::move(context)), reservation_(std::move(reservation)), address_(address) {}
+  ~DeviceBuffer() override { context_->enter().cuMemFree_v2(address_); }
   void* data() const noexcept override { return reinterpret_cast<void*>(address_); }
-  size_t bytes() const noexcept override { return bytes_; }
+  size_t bytes() const noexcept override { return reservation_.bytes(); }
 
  private:
   const ContextRef context_;
-  const std::shared_ptr<Budget> budget_;
+  const Reservation reservation_;
   const CuAddress address_;
-  const size_t bytes_;
 };
 
 class PinnedBuffer final : public Buffer {
@@ -204,21 +202,17 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
         architecture_(std::move(architecture)),
         shared_limit_(shared_limit),
         version_(version),
-        budget_(std::make_shared<Budget>(budget)) {}
+        ledger_(std::make_shared<Ledger>(info_.id, budget)) {}
 
   const DeviceInfo& info() const noexcept override { return info_; }
 
   Result<std::unique_ptr<Buffer>> allocate(size_t bytes, Purpose purpose, std::string_view label) override {
-    TARE_RETURN_IF_ERROR(budget_->take(bytes, purpose, label));
+    TARE_ASSIGN_OR_RETURN(Reservation reservation, Reservation::take(ledger_, bytes, purpose, label));
     const Driver& d = context_->enter();
     CuAddress address = 0;
-    Status status =
-        d.check(d.cuMemAlloc_v2(&address, bytes > 0 ? bytes : 1), "cuMemAlloc", text(bytes, " bytes for ", label));
-    if (!status.ok()) {
-      budget_->give_back(bytes);
-      return status;
-    }
-    return std::unique_ptr<Buffer>(std::make_unique<DeviceBuffer>(context_, budget_, address, bytes));
+    TARE_RETURN_IF_ERROR(
+        d.check(d.cuMemAlloc_v2(&address, bytes > 0 ? bytes : 1), "cuMemAlloc", text(bytes, " bytes for ", label)));
+    return std::unique_ptr<Buffer>(std::make_unique<DeviceBuffer>(context_, std::move(reservation), address));
   }
   Result<std::unique_ptr<Stream>> create_stream() override {
     const Driver& d = context_->enter();
@@ -245,6 +239,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   void* query(std::string_view interface) noexcept override {
     if (interface == jit::CudaLaunch::kInterface) return static_cast<jit::CudaLaunch*>(this);
     if (interface == PinnedMemory::kInterface) return static_cast<PinnedMemory*>(this);
+    if (interface == Ledger::kInterface) return ledger_.get();
     return nullptr;
   }
 
@@ -352,7 +347,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   const DeviceInfo info_;
   const std::string architecture_;
   const int32_t shared_limit_, version_;
-  const std::shared_ptr<Budget> budget_;
+  const std::shared_ptr<Ledger> ledger_;
   std::mutex loaded_mutex_;
   std::map<std::string, std::weak_ptr<LoadedKernel>> loaded_;
 };

@@ -1,11 +1,17 @@
-// The CUDA device as a plugin.
+// The CUDA device and the model's operations on it as a plugin. A host without a kernel compiler gets the device alone.
 #include "core/api/plugin.hpp"
+#include "plugins/device_cuda/ops/bundle.hpp"
+#include "plugins/device_cuda/ops/candidates.hpp"
 #include "plugins/device_cuda/provider.hpp"
 
 namespace {
 
-tare::Status register_plugin(tare::Registrar& registrar) noexcept {
+tare::Status register_plugin(tare::Registrar& registrar) {
   registrar.add_device(tare::cuda::make_provider());
+  auto* jit = registrar.query<tare::jit::Jit>();
+  if (jit == nullptr) return {};
+  TARE_RETURN_IF_ERROR(jit->add_bundle(tare::jit::cuda_ops_bundle()));
+  for (auto& candidate : tare::cuda_ops::candidates(*jit)) registrar.add_kernel(std::move(candidate));
   return {};
 }
 

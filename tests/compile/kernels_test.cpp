@@ -13,6 +13,7 @@
 #include "plugins/linear/cuda/bundle.hpp"
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/expression.hpp"
+#include "plugins/sampling/cuda/candidate.hpp"
 
 using namespace tare;
 using namespace tare::linear_cuda;
@@ -31,6 +32,7 @@ std::unique_ptr<jit::Jit> make() {
   REQUIRE(jit->add_bundle(jit::device_bundle()).ok());
   REQUIRE(jit->add_bundle(jit::linear_bundle()).ok());
   REQUIRE(jit->add_bundle(jit::cuda_ops_bundle()).ok());
+  REQUIRE(jit->add_bundle(jit::sampling_bundle()).ok());
   return jit;
 }
 
@@ -77,29 +79,44 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
   }
   add("plugins/linear/cuda/pack.cuh", "tare::linear_cuda::exponent_histogram");
   const std::string ops = "plugins/device_cuda/ops/";
-  add(ops + "embed.cuh", "tare::cuda_ops::embed");
+  using cuda_ops::Element;
   for (const auto kind : {cuda_ops::NormKind::kRms, cuda_ops::NormKind::kLayer})
-    add(ops + "norm.cuh", expression(cuda_ops::NormConfig{kind}));
-  for (const auto pairs : {cuda_ops::RotaryPairs::kHalves, cuda_ops::RotaryPairs::kNeighbours}) {
-    add(ops + "rotary.cuh", expression(cuda_ops::RotaryConfig{pairs}));
-  }
-  for (const int size : {64, 128}) {
-    for (const auto visible : {cuda_ops::Visible::kFull, cuda_ops::Visible::kWindow, cuda_ops::Visible::kChunk}) {
-      add(ops + "attention.cuh", cuda_ops::expression("append", {size, size, visible}));
-      add(ops + "attention.cuh", cuda_ops::expression("attend", {size, size, visible}));
-    }
-  }
-  for (const auto operation : {cuda_ops::Elementwise::kGated, cuda_ops::Elementwise::kActivate}) {
+    for (const auto e : {Element::kBf16, Element::kF32})
+      add(ops + "norm.cuh", expression(cuda_ops::NormConfig{kind, e, e, Element::kBf16}));
+  for (const auto pairs : {cuda_ops::RotaryPairs::kHalves, cuda_ops::RotaryPairs::kNeighbours})
+    for (const auto e : {Element::kBf16, Element::kF32})
+      add(ops + "rotary.cuh", expression(cuda_ops::RotaryConfig{pairs, e, e}));
+  for (const int size : {24, 64, 128, 256})
+    for (const auto visible : {cuda_ops::Visible::kFull, cuda_ops::Visible::kWindow, cuda_ops::Visible::kChunk})
+      for (const char* kernel : {"append", "attend"})
+        add(ops + "attention.cuh", cuda_ops::expression(kernel, {size, size, visible, Element::kBf16}));
+  for (const char* kernel : {"append", "attend"})
+    add(ops + "attention.cuh", cuda_ops::expression(kernel, {64, 64, cuda_ops::Visible::kFull, Element::kF32}));
+  for (const auto operation : {cuda_ops::Elementwise::kGated, cuda_ops::Elementwise::kActivate})
     for (const auto activation : {cuda_ops::Activation::kSilu, cuda_ops::Activation::kGelu,
-                                  cuda_ops::Activation::kGeluTanh, cuda_ops::Activation::kRelu}) {
+                                  cuda_ops::Activation::kGeluTanh, cuda_ops::Activation::kRelu})
       add(ops + "elementwise.cuh", expression(cuda_ops::ElementwiseConfig{operation, activation}));
-    }
-  }
   for (const auto operation :
-       {cuda_ops::Elementwise::kAdd, cuda_ops::Elementwise::kScale, cuda_ops::Elementwise::kSoftCap}) {
-    add(ops + "elementwise.cuh", expression(cuda_ops::ElementwiseConfig{operation, cuda_ops::Activation::kNone}));
+       {cuda_ops::Elementwise::kAdd, cuda_ops::Elementwise::kScale, cuda_ops::Elementwise::kSoftCap})
+    for (const auto e : {Element::kBf16, Element::kF32})
+      add(ops + "elementwise.cuh",
+          expression(cuda_ops::ElementwiseConfig{operation, cuda_ops::Activation::kNone, e, e, e}));
+  add(ops + "rows.cuh", "tare::cuda_ops::gather");
+  add(ops + "rows.cuh", "tare::cuda_ops::concat");
+  for (const char* f32 : {"true", "false"})
+    add("plugins/sampling/cuda/argmax.cuh",
+        std::string("tare::sampling::argmax<tare::sampling::ArgmaxConfig{.f32 = ") + f32 + "}>");
+  const std::string ours = "tare::linear_cuda::";
+  for (const char* number : {"kBf16", "kF32"}) {
+    const std::string n = ours + "Number::" + number;
+    add("plugins/linear/cuda/reference.cuh", ours + "reference<" + ours + "ReferenceConfig{.activations = " + n +
+                                                 ", .weights = " + n + ", .output = " + n + ", .bias = " + n + "}>");
+    add("plugins/linear/cuda/embed.cuh",
+        ours + "embed<" + ours + "EmbedConfig{.records = false, .table = " + n + ", .output = " + n + "}>");
   }
-  for (const bool f32 : {false, true}) add(ops + "argmax.cuh", expression(cuda_ops::ArgmaxConfig{f32}));
+  for (const char* code : {"kDense", "kW12"})
+    add("plugins/linear/cuda/embed.cuh",
+        ours + "embed<" + ours + "EmbedConfig{.records = true, .code = " + ours + "WeightCode::" + code + "}>");
   return out;
 }
 

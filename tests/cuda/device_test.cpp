@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/api/ledger.hpp"
 #include "jit/cuda_launch.hpp"
 #include "plugins/device_cuda/device.hpp"
 #include "plugins/device_cuda/provider.hpp"
@@ -71,8 +72,11 @@ TEST_CASE("memory goes out and comes back under a budget, with figures when it i
     REQUIRE_FALSE(refused.ok());
     CHECK(refused.status().code() == Code::exhausted);
     CHECK(refused.status().message() ==
-          "model/state needs 1048576 bytes of device memory for state, but of the budget of 1048576 only 524288 are "
-          "left");
+          "cuda:0: 'model/state' (state) needs 1048576 bytes (1.0 MiB), but only 524288 bytes (512.0 KiB) of the budget "
+          "of 1048576 bytes (1.0 MiB) is free");
+    const auto* ledger = static_cast<const Ledger*>((*device)->query(Ledger::kInterface));
+    REQUIRE(ledger != nullptr);
+    CHECK(ledger->lines() == std::vector<Ledger::Line>{{Purpose::weights, "model/weights", 1 << 19, 1}});
   }
   CHECK((*device)->allocate(1 << 20, Purpose::state, "model/state").ok());
 }

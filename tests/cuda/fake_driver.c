@@ -38,7 +38,7 @@ API cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
 }
 API cuMemAlloc_v2(Address* address, size_t bytes) {
   if (used + bytes > (size_t)setting("FAKE_CUDA_FREE", 1L << 36)) return 2;
-  struct Block* block = malloc(sizeof *block + bytes);
+  struct Block* block = calloc(1, sizeof *block + bytes);
   if (!block) return 2;
   block->bytes = bytes, used += bytes;
   return *address = (Address)(block + 1), 0;

@@ -1,286 +1,282 @@
-// The model's operations on a GPU against slow, obvious host versions in double precision; attention also against
+// The model's operations on a GPU against the CPU's oracles, in both types, with odd widths; attention also against
 // itself in other batches.
-#include <doctest/doctest.h>
-
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <functional>
-#include <vector>
-
-#include "core/api/dtype.hpp"
-#include "plugins/device_cuda/ops/bundle.hpp"
-#include "plugins/device_cuda/ops/expression.hpp"
-#include "tests/gpu/gpu.hpp"
+#include "core/api/ops.hpp"
+#include "tests/gpu/oracle.hpp"
 
 using namespace tare;
-using namespace tare::cuda_ops;
+using namespace tare::gpu_test;
 
 namespace {
 
-float as_float(uint16_t bits) {
-  const uint32_t word = uint32_t{bits} << 16;
-  float out;
-  std::memcpy(&out, &word, 4);
-  return out;
-}
-uint16_t as_bf16(double value) {
-  const float f = static_cast<float>(value);
-  uint32_t word;
-  std::memcpy(&word, &f, 4);
-  return static_cast<uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
-}
-double rounded(double value) { return as_float(as_bf16(value)); }
-
-// Numbers in [-2, 2) that depend on the place and the seed alone.
-std::vector<uint16_t> numbers(size_t count, uint32_t seed) {
-  std::vector<uint16_t> out(count);
-  uint32_t state = seed * 2654435761u + 1;
-  for (uint16_t& v : out) {
-    state = state * 1664525u + 1013904223u;
-    v = as_bf16((state >> 8) / 4194304.0 - 2.0);
+struct Both {
+  std::unique_ptr<Device> gpu, cpu;
+  Both() : gpu(open_gpu()) {
+    if (gpu != nullptr) cpu = std::move(*host().open_device("cpu", {.threads = 2, .memory_bytes = int64_t{1} << 30}));
   }
-  return out;
-}
-
-struct Ops : gpu_test::Gpu {
-  std::unique_ptr<Stream> stream;
-  std::vector<std::unique_ptr<Buffer>> buffers;
-  Ops() : Gpu({jit::cuda_ops_bundle()}) {
-    if (device) stream = std::move(*device->create_stream());
-  }
-  template <class T>
-  T* upload(const std::vector<T>& values) {
-    auto buffer = device->allocate(std::max<size_t>(values.size() * sizeof(T), 1), Purpose::staging, "test");
-    REQUIRE(buffer.ok());
-    REQUIRE(device->copy_in(*stream, (*buffer)->data(), values.data(), values.size() * sizeof(T)).ok());
-    buffers.push_back(std::move(*buffer));
-    return static_cast<T*>(buffers.back()->data());
-  }
-  template <class T>
-  std::vector<T> download(const T* from, size_t count) {
-    std::vector<T> out(count);
-    REQUIRE(device->copy_out(*stream, out.data(), from, count * sizeof(T)).ok());
-    REQUIRE(stream->synchronize().ok());
-    return out;
-  }
-  template <class Arguments>
-  void launch(const char* file, const std::string& text, jit::LaunchShape shape, Arguments arguments) {
-    auto compiled =
-        jit->compile({std::string("plugins/device_cuda/ops/") + file, text, std::string(launcher->architecture())});
-    REQUIRE_MESSAGE(compiled.ok(), compiled.status().message());
-    auto kernel = launcher->load(**compiled, 0);
-    REQUIRE(kernel.ok());
-    void* pointers[] = {&arguments};
-    REQUIRE(launcher->launch(*stream, **kernel, shape, pointers).ok());
-    REQUIRE(stream->synchronize().ok());
+  explicit operator bool() const { return gpu != nullptr; }
+  // Both kernels' results; the largest difference of each.
+  void compare(const OpCase& c, const char* kernel, const char* oracle, const std::vector<Rows2>& results,
+               double tolerance) {
+    const auto found = c.run(*gpu, kernel, results), wanted = c.run(*cpu, oracle, results);
+    for (size_t i = 0; i < results.size(); ++i)
+      CHECK_MESSAGE(difference(found[i], wanted[i]) <= tolerance, kernel, " result ", i, ": ",
+                    difference(found[i], wanted[i]));
   }
 };
+double tolerance(DType dtype) { return dtype == DType::f32 ? 1e-5 : 8e-3; }
+constexpr DType kTypes[] = {DType::bf16, DType::f32};
 
-// Every value within one rounding (and the float's own error) of the exact one.
-void close(const std::vector<uint16_t>& got, const std::function<double(size_t)>& exact, double tolerance = 0.01) {
-  size_t wrong = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double want = exact(i);
-    if (!(std::abs(as_float(got[i]) - want) <= tolerance * std::max(1e-2, std::abs(want)))) ++wrong;
+}  // namespace
+
+TEST_CASE("norms: rms and layer, with and without weights, over heads, in both types") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes)
+    for (const int64_t width : {1, 7, 64, 576, 5000})
+      for (const auto kind : {Norm::Kind::rms, Norm::Kind::layer})
+        for (const int64_t heads : {1, 3})
+          for (const bool plain : {false, true}) {
+            const Weight2 weight(DType::bf16, {width}, 0, 3, 0.5f, 1), bias(DType::bf16, {width}, 0, 4);
+            OpCase c;
+            c.op = "norm/1",
+            c.attributes = to_attributes(Norm{.kind = kind, .eps = 1e-5f, .offset = plain ? 0.f : 1.f});
+            c.inputs.emplace_back(dtype, std::vector<int64_t>{5, heads, width}, 2);
+            c.weights = {plain ? nullptr : &weight, plain || kind == Norm::Kind::rms ? nullptr : &bias};
+            both.compare(c, "norm.cuda", "norm.cpu_reference", {{dtype, {5, heads, width}}}, tolerance(dtype));
+          }
+}
+
+TEST_CASE("rotary: halves and neighbours, a part of the head, far positions") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes)
+    for (const auto pairs : {Rotary::Pairs::halves, Rotary::Pairs::neighbours})
+      for (const int64_t first : {0, 8}) {
+        OpCase c;
+        c.op = "rotary/1";
+        c.attributes = to_attributes(
+            Rotary{.pairs = pairs, .first = first, .width = 32, .frequencies = Constant{0}, .magnitude = 1.25f});
+        c.constants.emplace_back();
+        for (int j = 0; j < 16; ++j) c.constants[0].push_back(std::pow(10000.0f, -2.0f * static_cast<float>(j) / 32));
+        c.facts.positions = {0, 17, 100000};
+        c.inputs.emplace_back(dtype, std::vector<int64_t>{3, 2, 64}, 5);
+        both.compare(c, "rotary.cuda", "rotary.cpu_reference", {{dtype, {3, 2, 64}}}, 3 * tolerance(dtype));
+      }
+}
+
+TEST_CASE("elementwise operations round where they should") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes) {
+    const std::vector<int64_t> sizes{3, 5, 101};
+    OpCase one, two;
+    one.inputs.emplace_back(dtype, sizes, 6, 2.f);
+    two.inputs = {Rows2(dtype, sizes, 6, 2.f), Rows2(dtype, sizes, 7, 2.f)};
+    for (const auto activation : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
+      two.op = "gated/1", two.attributes = to_attributes(Gated{activation});
+      both.compare(two, "gated.cuda", "gated.cpu_reference", {{dtype, sizes}}, tolerance(dtype));
+      one.op = "activate/1", one.attributes = to_attributes(Activate{activation});
+      both.compare(one, "activate.cuda", "activate.cpu_reference", {{dtype, sizes}}, tolerance(dtype));
+    }
+    two.op = "add/1", two.attributes = {};
+    both.compare(two, "add.cuda", "add.cpu_reference", {{dtype, sizes}}, 0);
+    one.op = "scale/1", one.attributes = to_attributes(Scale{0.3f});
+    both.compare(one, "scale.cuda", "scale.cpu_reference", {{dtype, sizes}}, 0);
+    one.op = "soft_cap/1", one.attributes = to_attributes(SoftCap{1.5f});
+    both.compare(one, "soft_cap.cuda", "soft_cap.cpu_reference", {{dtype, sizes}}, tolerance(dtype));
   }
-  CHECK(wrong == 0);
+}
+
+TEST_CASE("rows are copied as they are") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes) {
+    OpCase c;
+    c.op = "logit_rows/1", c.facts.logit_row_tokens = {4, 0, 4};
+    c.inputs.emplace_back(dtype, std::vector<int64_t>{5, 77}, 8);
+    both.compare(c, "logit_rows.cuda", "logit_rows.cpu", {{dtype, {3, 77}}}, 0);
+    OpCase d;
+    d.op = "concat/1";
+    d.inputs = {Rows2(dtype, {4, 33}, 9), Rows2(dtype, {4, 100}, 10)};
+    both.compare(d, "concat.cuda", "concat.cpu", {{dtype, {4, 133}}}, 0);
+  }
+}
+
+TEST_CASE("embeddings: rows out of plain numbers and straight out of records") {
+  Both both;
+  if (!both) return;
+  const Weight2 table(DType::bf16, {512, 192}, 1, 11), wide(DType::f32, {50, 100}, 1, 12);
+  Weight2 outliers(DType::bf16, {512, 256}, 1, 13);
+  for (size_t i = 0; i < outliers.bytes.size() / 2; i += 37) {  // escapes by the dozen a record
+    const uint16_t bits = to_bf16(i % 3 == 0 ? 0.f : 40.f + static_cast<float>(i % 100)).bits;
+    if (i % 259 == 0) std::memcpy(outliers.bytes.data() + 2 * i, &bits, 2);
+  }
+  for (const auto& [weight, layout] : {std::pair<const Weight2*, const char*>{&table, "dense/rows"},
+                                       {&table, "dense/cuda-strips"},
+                                       {&table, "w12/cuda-strips"},
+                                       {&outliers, "w12/cuda-strips"},
+                                       {&wide, "dense/rows"}})
+    for (const DType dtype : kTypes) {
+      INFO(layout);
+      OpCase c;
+      c.op = "embed/1", c.weights = {weight}, c.layouts = {layout};
+      c.facts.token_ids = {7, 0, 49, 7, 15, 16, 17, 33};
+      OpCase plain = c;
+      plain.layouts = {};
+      const std::vector<Rows2> results{{dtype, {8, weight->info.inputs()}}};
+      const auto found = c.run(*both.gpu, "embed.cuda", results);
+      CHECK(found[0].bytes == plain.run(*both.cpu, "embed.cpu_reference", results)[0].bytes);
+      CHECK(c.without_bind().run(*both.gpu, "embed.cuda", results)[0].bytes == found[0].bytes);
+    }
+}
+
+namespace {
+
+// `sequences` sequences of those lengths, all of their rows in this step.
+OpCase attention(DType dtype, StateKind state, float soft_cap, int64_t heads, int64_t kv_heads, int64_t d, int64_t dv,
+                 const std::vector<int32_t>& lengths) {
+  OpCase c;
+  c.op = "attention/1", c.state = state;
+  c.attributes = to_attributes(Attention{.scale = 0.2f, .soft_cap = soft_cap, .causal = true});
+  c.state_parts = {{kv_heads, d}, {kv_heads, dv}};
+  c.facts.sequence_begin = {0}, c.facts.page_stride = 16;
+  int32_t page = 0;
+  for (const int32_t length : lengths) {
+    for (int32_t p = 0; p < length; ++p) c.facts.positions.push_back(p);
+    c.facts.sequence_begin.push_back(static_cast<int32_t>(c.facts.positions.size()));
+    c.facts.context_lengths.push_back(length);
+    for (int32_t p = 0; p < 16; ++p) c.facts.pages.push_back(p * c.page_tokens < length ? page++ : -1);
+  }
+  const auto rows = static_cast<int64_t>(c.facts.positions.size());
+  c.inputs = {Rows2(dtype, {rows, heads, d}, 20), Rows2(dtype, {rows, kv_heads, d}, 21),
+              Rows2(dtype, {rows, kv_heads, dv}, 22)};
+  return c;
 }
 
 }  // namespace
 
-TEST_CASE("rows are gathered by id") {
-  Ops gpu;
-  if (!gpu.device) return;
-  const auto table = numbers(50 * 96, 1);
-  const std::vector<int32_t> ids{7, 0, 49, 7};
-  auto* out = gpu.upload(std::vector<uint16_t>(4 * 96));
-  gpu.launch("embed.cuh", "tare::cuda_ops::embed", {.grid_x = 4, .threads = 64},
-             EmbedArguments{gpu.upload(table), gpu.upload(ids), out, 96, 96, 96});
-  const auto got = gpu.download(out, 4 * 96);
-  for (size_t r = 0; r < 4; ++r) {
-    CHECK(std::equal(got.begin() + static_cast<long>(r * 96), got.begin() + static_cast<long>(r * 96 + 96),
-                     table.begin() + ids[r] * 96));
-  }
+TEST_CASE("attention over paged state: full, windows and chunks, grouped heads, odd sizes") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes)
+    for (const StateKind state : {full(), window(20), chunk(32)})
+      for (const auto& [heads, kv_heads, d, dv] :
+           {std::array<int64_t, 4>{4, 2, 24, 24}, {3, 3, 64, 32}, {8, 1, 128, 128}, {2, 1, 256, 200}})
+        for (const float cap : {0.f, 3.f}) {
+          const OpCase c = attention(dtype, state, cap, heads, kv_heads, d, dv, {1, 70, 130});
+          both.compare(c, "attention.cuda", "attention.cpu_reference",
+                       {{dtype, {std::ssize(c.facts.positions), heads, dv}}}, tolerance(dtype));
+        }
 }
 
-TEST_CASE("norms, with and without weights") {
-  Ops gpu;
-  if (!gpu.device) return;
-  const size_t columns = 576, rows = 3;
-  const auto x = numbers(rows * columns, 2), weight = numbers(columns, 3), bias = numbers(columns, 4);
-  for (const NormKind kind : {NormKind::kRms, NormKind::kLayer}) {
-    for (const bool plain : {false, true}) {
-      auto* out = gpu.upload(std::vector<uint16_t>(rows * columns));
-      gpu.launch("norm.cuh", expression(NormConfig{kind}), {.grid_x = rows, .threads = 256},
-                 NormArguments{gpu.upload(x), plain ? nullptr : gpu.upload(weight),
-                               plain || kind == NormKind::kRms ? nullptr : gpu.upload(bias), out,
-                               static_cast<int64_t>(columns), static_cast<int64_t>(columns),
-                               static_cast<int64_t>(columns), 1e-5f, 1.0f});
-      close(gpu.download(out, rows * columns), [&](size_t i) {
-        const size_t row = i / columns, c = i % columns;
-        double mean = 0, square = 0;
-        for (size_t k = 0; k < columns; ++k) mean += as_float(x[row * columns + k]) / static_cast<double>(columns);
-        if (kind == NormKind::kRms) mean = 0;
-        for (size_t k = 0; k < columns; ++k)
-          square += std::pow(as_float(x[row * columns + k]) - mean, 2) / static_cast<double>(columns);
-        double v = (as_float(x[i]) - mean) / std::sqrt(square + 1e-5);
-        if (!plain) v *= as_float(weight[c]) + 1.0;
-        if (!plain && kind == NormKind::kLayer) v += as_float(bias[c]);
-        return v;
-      });
+TEST_CASE("a row's attention does not depend on what else is in the step") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes) {
+    const OpCase all = attention(dtype, full(), 0, 4, 2, 64, 64, {90, 90});
+    const auto whole = all.run(*both.gpu, "attention.cuda", {{dtype, {180, 4, 64}}});
+    OpCase alone = attention(dtype, full(), 0, 4, 2, 64, 64, {90});
+    for (Rows2& t : alone.inputs) {  // the first sequence's own rows
+      const Rows2& from = all.inputs[static_cast<size_t>(&t - alone.inputs.data())];
+      std::copy_n(from.bytes.begin(), t.bytes.size(), t.bytes.begin());
     }
+    const auto one = alone.run(*both.gpu, "attention.cuda", {{dtype, {90, 4, 64}}});
+    CHECK(std::equal(one[0].bytes.begin(), one[0].bytes.end(), whole[0].bytes.begin()));
   }
 }
 
-TEST_CASE("rotary turns pairs by position, and leaves the rest alone") {
-  Ops gpu;
-  if (!gpu.device) return;
-  const int tokens = 3, heads = 2, size = 64, first = 8, width = 32;
-  const auto x = numbers(tokens * heads * size, 5);
-  const std::vector<int32_t> positions{0, 17, 100000};
-  std::vector<float> frequencies;
-  for (int j = 0; j < width / 2; ++j) frequencies.push_back(std::pow(10000.0f, -2.0f * static_cast<float>(j) / width));
-  for (const RotaryPairs pairs : {RotaryPairs::kHalves, RotaryPairs::kNeighbours}) {
-    auto* out = gpu.upload(std::vector<uint16_t>(x.size()));
-    gpu.launch("rotary.cuh", expression(RotaryConfig{pairs}), {.grid_x = tokens, .grid_y = heads, .threads = 64},
-               RotaryArguments{gpu.upload(x), out, gpu.upload(positions), gpu.upload(frequencies), heads * size,
-                               heads * size, size, first, width, 1.5f});
-    close(gpu.download(out, x.size()), [&](size_t i) -> double {
-      const int token = static_cast<int>(i) / (heads * size), at = static_cast<int>(i) % size, place = at - first;
-      if (place < 0 || place >= width) return as_float(x[i]);
-      const bool halves = pairs == RotaryPairs::kHalves;
-      const int j = halves ? place % (width / 2) : place / 2;
-      const bool second = halves ? place >= width / 2 : place % 2 == 1;
-      const size_t base = i - static_cast<size_t>(place);
-      const size_t a = base + static_cast<size_t>(halves ? j : 2 * j), b = halves ? a + width / 2 : a + 1;
-      const double angle = static_cast<double>(static_cast<float>(positions[static_cast<size_t>(token)]) *
-                                               frequencies[static_cast<size_t>(j)]);
-      const double u = as_float(x[a]), v = as_float(x[b]);
-      return 1.5 * (second ? v * std::cos(angle) + u * std::sin(angle) : u * std::cos(angle) - v * std::sin(angle));
-    });
+TEST_CASE("greedy choice: ties to the lower id, and rows that are none are refused by their numbers") {
+  Both both;
+  if (!both) return;
+  for (const DType dtype : kTypes) {
+    OpCase c;
+    c.op = "sample/1";
+    c.inputs.emplace_back(dtype, std::vector<int64_t>{1, 5000}, 30);
+    // Without parameters nothing is drawn: the launch is a no-op, which must not fail.
+    const auto ids = c.run(*both.gpu, "sample.cuda", {{DType::i32, {1}}});
+    CHECK(ids.size() == 1);
   }
 }
 
-TEST_CASE("elementwise operations round where they should") {
-  Ops gpu;
-  if (!gpu.device) return;
-  const size_t columns = 300, rows = 2;
-  const auto a = numbers(rows * columns, 6), b = numbers(rows * columns, 7);
-  auto run = [&](Elementwise operation, Activation activation) {
-    auto* out = gpu.upload(std::vector<uint16_t>(rows * columns));
-    const auto n = static_cast<int64_t>(columns);
-    gpu.launch("elementwise.cuh", expression(ElementwiseConfig{operation, activation}),
-               {.grid_x = 2, .grid_y = rows, .threads = 256},
-               ElementwiseArguments{gpu.upload(a), gpu.upload(b), out, n, n, n, n, 0.7f});
-    return gpu.download(out, rows * columns);
-  };
-  const auto silu = [](double x) { return x / (1 + std::exp(-x)); };
-  close(run(Elementwise::kGated, Activation::kSilu),
-        [&](size_t i) { return rounded(silu(as_float(a[i]))) * as_float(b[i]); });
-  close(run(Elementwise::kActivate, Activation::kGeluTanh), [&](size_t i) {
-    const double x = as_float(a[i]);
-    return 0.5 * x * (1 + std::tanh(0.7978845608 * (x + 0.044715 * x * x * x)));
-  });
-  close(run(Elementwise::kSoftCap, Activation::kNone), [&](size_t i) { return 0.7 * std::tanh(as_float(a[i]) / 0.7); });
-  const auto sums = run(Elementwise::kAdd, Activation::kNone);
-  const auto scaled = run(Elementwise::kScale, Activation::kNone);
-  for (size_t i = 0; i < sums.size(); ++i) {
-    CHECK(sums[i] == as_bf16(as_float(a[i]) + as_float(b[i])));
-    CHECK(scaled[i] == as_bf16(as_float(a[i]) * as_float(as_bf16(0.7))));
-  }
+TEST_CASE("products of any shape and type, biases, f32 results: the plain kernel against the oracle") {
+  Both both;
+  if (!both) return;
+  for (const DType x : kTypes)
+    for (const DType w : kTypes)
+      for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {33, 96}, {100, 777}})
+        for (const int64_t rows : {1, 9, 40}) {
+          const Weight2 weight(w, {n, k}, 1, 40), bias(w, {n}, 0, 41, 1.f);
+          OpCase c;
+          c.op = "linear/1", c.attributes = to_attributes(Linear{});
+          c.inputs.emplace_back(x, std::vector<int64_t>{rows, k}, 42);
+          c.weights = {&weight, &bias};
+          both.compare(c, "linear.cuda_reference", "linear.cpu_reference", {{DType::f32, {rows, n}}}, 2e-5);
+          both.compare(c, "linear.cuda_reference", "linear.cpu_reference", {{DType::bf16, {rows, n}}}, 8e-3);
+        }
 }
 
-TEST_CASE("argmax takes the largest, the lower id on ties, and never NaN") {
-  Ops gpu;
-  if (!gpu.device) return;
-  const size_t columns = 5000;
-  std::vector<float> logits(3 * columns);
-  for (size_t i = 0; i < logits.size(); ++i) logits[i] = std::sin(static_cast<float>(i));
-  logits[4321] = 9, logits[columns + 77] = 9, logits[columns + 4999] = 9;
-  logits[2 * columns + 5] = NAN, logits[2 * columns + 1234] = 9;
-  auto* ids = gpu.upload(std::vector<int32_t>(3));
-  gpu.launch("argmax.cuh", expression(ArgmaxConfig{true}), {.grid_x = 3, .threads = 1024},
-             ArgmaxArguments{gpu.upload(logits), ids, static_cast<int64_t>(columns), static_cast<int64_t>(columns)});
-  CHECK(gpu.download(ids, 3) == std::vector<int32_t>{4321, 77, 1234});
-}
-
-TEST_CASE("attention over paged state: exact answer, whatever the batch and the cut of the prompt") {
-  Ops gpu;
-  if (!gpu.device) return;
-  const int heads = 4, kv_heads = 2, size = 64, page_tokens = 16, length = 150, pages = 10;
-  const int64_t token_bytes = kv_heads * size * 2, page_bytes = 2 * page_tokens * token_bytes;
-  const auto q = numbers(length * heads * size, 8), k = numbers(length * kv_heads * size, 9),
-             v = numbers(length * kv_heads * size, 10);
-  for (const Visible visible : {Visible::kFull, Visible::kWindow, Visible::kChunk}) {
-    const int extent = 40;
-    // The whole prompt in pieces of `chunk` tokens, as sequence 1 of two, in pages that are out of order.
-    auto run = [&](int chunk) {
-      std::vector<int32_t> table(2 * pages);
-      for (int p = 0; p < pages; ++p)
-        table[static_cast<size_t>(pages + p)] = (p * 7 + 3) % pages + pages, table[static_cast<size_t>(p)] = -1;
-      auto* state = gpu.upload(std::vector<uint8_t>(static_cast<size_t>(2 * pages * page_bytes), 0xff));
-      const auto* pages_at = gpu.upload(table);
-      auto* out = gpu.upload(std::vector<uint16_t>(q.size()));
-      for (int begin = 0; begin < length; begin += chunk) {
-        const int count = std::min(chunk, length - begin);
-        std::vector<int32_t> positions, sequences;
-        for (int t = 0; t < count; ++t) positions.push_back(begin + t), sequences.push_back(1);
-        const AttentionArguments arguments{gpu.upload(q) + begin * heads * size,
-                                           gpu.upload(k) + begin * kv_heads * size,
-                                           gpu.upload(v) + begin * kv_heads * size,
-                                           out + begin * heads * size,
-                                           gpu.upload(positions),
-                                           gpu.upload(sequences),
-                                           PagedState{state, pages_at, pages, page_bytes, 0, page_tokens * token_bytes,
-                                                      token_bytes, token_bytes, page_tokens},
-                                           heads * size,
-                                           kv_heads * size,
-                                           kv_heads * size,
-                                           heads * size,
-                                           heads,
-                                           kv_heads,
-                                           extent,
-                                           0.125f,
-                                           0.0f};
-        const AttentionConfig config{size, size, visible};
-        const auto tokens = static_cast<uint32_t>(count);
-        gpu.launch("attention.cuh", expression("append", config), {.grid_x = tokens, .threads = 128}, arguments);
-        gpu.launch("attention.cuh", expression("attend", config), {.grid_x = tokens, .grid_y = heads, .threads = 128},
-                   arguments);
+TEST_CASE("fused products: one order of sums at every number of rows, in both layouts, with bias and f32 results") {
+  Both both;
+  if (!both) return;
+  constexpr int64_t kMost = 300;
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{320, 64}, {1024, 1024}, {7168, 512}, {576, 576}}) {
+    const Weight2 weight(DType::bf16, {n, k}, 1, 50), second(DType::bf16, {512, k}, 1, 51),
+        bias(DType::bf16, {n}, 0, 52, 1.f);
+    for (const bool with_bias : {false, true})
+      for (const DType result : kTypes) {
+        CAPTURE(n);
+        CAPTURE(with_bias);
+        const Rows2 x(DType::bf16, {kMost, k}, 53);
+        const auto run = [&](int64_t rows, const char* layout, bool bound) {
+          OpCase c;
+          c.op = "linear/1", c.attributes = to_attributes(Linear{});
+          c.inputs.emplace_back(DType::bf16, std::vector<int64_t>{rows, k});
+          std::copy_n(x.bytes.begin(), c.inputs[0].bytes.size(), c.inputs[0].bytes.begin());
+          c.weights = {&weight, with_bias ? &bias : nullptr, &second, nullptr};
+          c.layouts = {layout, "", layout, ""};
+          if (!bound) c.without_bind();
+          return c.run(*both.gpu, "linear.cuda", {{result, {rows, n}}, {DType::bf16, {rows, 512}}});
+        };
+        const auto whole = run(kMost, "dense/cuda-strips", true);
+        OpCase oracle;
+        oracle.op = "linear/1", oracle.attributes = to_attributes(Linear{}), oracle.inputs = {x};
+        oracle.weights = {&weight, with_bias ? &bias : nullptr};
+        const auto wanted = oracle.run(*both.cpu, "linear.cpu_reference", {{result, {kMost, n}}});
+        CHECK(difference(whole[0], wanted[0]) <= (result == DType::f32 ? 1e-4 : 8e-3));
+        for (const int64_t rows : {1, 5, 8, 16, 31, 48, 64, 100, 128, 256, 300})
+          for (const char* layout : {"w12/cuda-strips", "dense/cuda-strips"}) {
+            if (rows > 64 && with_bias && result == DType::f32) continue;  // few new kernels, much compiling
+            const auto some = run(rows, layout, rows != 16);
+            for (const size_t i : {size_t{0}, size_t{1}})
+              CHECK_MESSAGE(std::equal(some[i].bytes.begin(), some[i].bytes.end(), whole[i].bytes.begin()), layout,
+                            ", ", rows, " rows, result ", i);
+          }
       }
-      return gpu.download(out, q.size());
-    };
-    const auto whole = run(length);
-    CHECK(run(1) == whole);
-    CHECK(run(64) == whole);
-    close(
-        whole,
-        [&](size_t i) {
-          const int t = static_cast<int>(i) / (heads * size), h = static_cast<int>(i) / size % heads,
-                    d = static_cast<int>(i) % size;
-          const int kv = h / (heads / kv_heads);
-          const int first = visible == Visible::kWindow  ? std::max(0, t - extent + 1)
-                            : visible == Visible::kChunk ? t / extent * extent
-                                                         : 0;
-          double best = -1e30, total = 0, sum = 0;
-          std::vector<double> scores;
-          for (int j = first; j <= t; ++j) {
-            double s = 0;
-            for (int e = 0; e < size; ++e) {
-              s += double(as_float(q[static_cast<size_t>((t * heads + h) * size + e)])) *
-                   as_float(k[static_cast<size_t>((j * kv_heads + kv) * size + e)]);
-            }
-            scores.push_back(s * 0.125);
-            best = std::max(best, scores.back());
-          }
-          for (int j = first; j <= t; ++j) {
-            const double w = std::exp(scores[static_cast<size_t>(j - first)] - best);
-            total += w;
-            sum += w * as_float(v[static_cast<size_t>((j * kv_heads + kv) * size + d)]);
-          }
-          return sum / total;
-        },
-        0.02);
+  }
+}
+
+TEST_CASE("every config of the tuner's space gives the fallback's bits") {
+  Both both;
+  if (!both) return;
+  const int64_t n = 1024, k = 512;
+  const Weight2 weight(DType::bf16, {n, k}, 1, 60);
+  const KernelCandidate* kernel = host().registry().kernel("linear.cuda");
+  REQUIRE(kernel != nullptr);
+  for (const int64_t rows : {8, 64, 256}) {
+    OpCase c;
+    c.op = "linear/1", c.attributes = to_attributes(Linear{});
+    c.inputs.emplace_back(DType::bf16, std::vector<int64_t>{rows, k}, 61);
+    c.weights = {&weight, nullptr}, c.layouts = {"w12/cuda-strips", ""};
+    const auto wanted = c.run(*both.gpu, "linear.cuda", {{DType::bf16, {rows, n}}});
+    Problem p;
+    p.device_kind = "cuda", p.features = both.gpu->info().features, p.units = both.gpu->info().units, p.rows = rows;
+    ProblemOp o;
+    o.op = c.op, o.attributes = c.attributes, o.inputs = {c.inputs[0].info()};
+    o.results = {Rows2(DType::bf16, {rows, n}).info()}, o.weights = {weight.info, std::nullopt};
+    p.ops = {o};
+    for (const KernelConfig& config : kernel->space(p)) {
+      const auto found = c.with(config).run(*both.gpu, "linear.cuda", {{DType::bf16, {rows, n}}});
+      CHECK_MESSAGE(found[0].bytes == wanted[0].bytes, to_string(config));
+    }
   }
 }

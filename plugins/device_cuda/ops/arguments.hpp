@@ -1,29 +1,38 @@
 // What the operations take: plain structs by value, and the configurations that are template arguments. Included by
-// host code and by kernels; holds no CUDA. Strides are in elements.
+// host code and by kernels; holds no CUDA. Strides are in elements unless they say bytes.
 #pragma once
 #include <cstdint>
 
 namespace tare::cuda_ops {
 
-// out[t] = table[ids[t]]; rows of `columns` bf16. grid: tokens.
-struct EmbedArguments {
-  const uint16_t* table;
-  const int32_t* ids;
+enum class Element : int32_t { kBf16 = 0, kF32 = 1 };
+
+// out[r] = in[rows[r]]: whole rows of 2-byte units. grid: rows.
+struct GatherArguments {
+  const uint16_t* input;
+  const int32_t* rows;
   uint16_t* output;
-  int64_t columns;
-  int64_t input_stride, output_stride;
+  int64_t units, input_stride, output_stride;  // of 2 bytes
+};
+// out[r] = a[r] followed by b[r]. grid: rows.
+struct ConcatArguments {
+  const uint16_t* first;
+  const uint16_t* second;
+  uint16_t* output;
+  int64_t first_units, second_units, first_stride, second_stride, output_stride;  // of 2 bytes
 };
 
 enum class NormKind : int32_t { kRms = 0, kLayer = 1 };
 struct NormConfig {
   NormKind kind = NormKind::kRms;
+  Element input = Element::kBf16, output = Element::kBf16, weight = Element::kBf16;
 };
-// grid: rows. weight, bias: null when absent.
+// grid: (rows, groups of `columns` in a row). weight, bias: null when absent.
 struct NormArguments {
-  const uint16_t* input;
-  const uint16_t* weight;
-  const uint16_t* bias;
-  uint16_t* output;
+  const void* input;
+  const void* weight;
+  const void* bias;
+  void* output;
   int64_t columns, input_stride, output_stride;
   float epsilon, offset;
 };
@@ -31,16 +40,18 @@ struct NormArguments {
 enum class RotaryPairs : int32_t { kHalves = 0, kNeighbours = 1 };
 struct RotaryConfig {
   RotaryPairs pairs = RotaryPairs::kHalves;
+  Element input = Element::kBf16, output = Element::kBf16;
 };
-// grid: (tokens, heads). frequencies: [width / 2].
+inline constexpr int kMostRotaryPairs = 512;
+// grid: (tokens, heads). The table of frequencies travels with the launch: 4 bytes a pair.
 struct RotaryArguments {
-  const uint16_t* input;
-  uint16_t* output;
+  const void* input;
+  void* output;
   const int32_t* positions;
-  const float* frequencies;
   int64_t input_stride, output_stride;  // of a token
-  int32_t head_size, first, width;
+  int32_t head_size, first, pairs;
   float magnitude;
+  float frequencies[kMostRotaryPairs];
 };
 
 // Where a sequence keeps what it has seen: page `pages[sequence * stride + position / page_tokens]`, then the part's
@@ -56,21 +67,23 @@ struct PagedState {
 };
 enum class Visible : int32_t { kFull = 0, kWindow = 1, kChunk = 2 };
 struct AttentionConfig {
-  int32_t head_size = 64;   // of q and k; a multiple of 32
-  int32_t value_size = 64;  // a multiple of 32
+  int32_t head_size = 64;   // of q and k
+  int32_t value_size = 64;  // at most kMostValueSize
   Visible visible = Visible::kFull;
+  Element element = Element::kBf16;  // of q, k, v, the state and the result
 };
+inline constexpr int kAttentionThreads = 128, kMostValueSize = 8 * kAttentionThreads, kMostHeadSize = 1024;
 // append: grid (tokens); attend: grid (tokens, heads), 128 threads.
 struct AttentionArguments {
-  const uint16_t* query;     // [tokens][heads][head_size]
-  const uint16_t* key;       // [tokens][kv_heads][head_size]
-  const uint16_t* value;     // [tokens][kv_heads][value_size]
-  uint16_t* output;          // [tokens][heads][value_size]
-  const int32_t* positions;  // [tokens]
-  const int32_t* sequences;  // [tokens]: of each row
+  const void* query;              // [tokens][heads][head_size]
+  const void* key;                // [tokens][kv_heads][head_size]
+  const void* value;              // [tokens][kv_heads][value_size]
+  void* output;                   // [tokens][heads][value_size]
+  const int32_t* positions;       // [tokens]
+  const int32_t* sequence_begin;  // [sequences + 1]: the first row of each
   PagedState state;
   int64_t query_stride, key_stride, value_stride, output_stride;  // of a token
-  int32_t heads, kv_heads;
+  int32_t heads, kv_heads, sequences;
   int32_t extent;  // of a window or chunk
   float scale, soft_cap;
 };
@@ -80,24 +93,15 @@ enum class Elementwise : int32_t { kGated = 0, kActivate = 1, kAdd = 2, kScale =
 struct ElementwiseConfig {
   Elementwise operation = Elementwise::kAdd;
   Activation activation = Activation::kNone;
+  Element first = Element::kBf16, second = Element::kBf16, output = Element::kBf16;
 };
-// grid: (columns / 256 rounded up, rows)
+// grid: (rows, columns / 256 rounded up), 256 threads. The result may lie where an operand does.
 struct ElementwiseArguments {
-  const uint16_t* first;   // gate, x, a
-  const uint16_t* second;  // up, b; null for one operand
-  uint16_t* output;
+  const void* first;   // gate, x, a
+  const void* second;  // up, b; null for one operand
+  void* output;
   int64_t columns, first_stride, second_stride, output_stride;
   float number;  // factor, cap
-};
-
-// ids[row] = position of the largest of `columns` logits. grid: rows, 1024 threads.
-struct ArgmaxConfig {
-  bool f32 = true;  // logits in float, else in bf16
-};
-struct ArgmaxArguments {
-  const void* logits;
-  int32_t* ids;
-  int64_t columns, stride;
 };
 
 }  // namespace tare::cuda_ops

@@ -2,57 +2,70 @@
 // the batch nor on where a prefill was cut. `append` must have finished before `attend` starts (one stream does that).
 // [sm_80 and up]
 #pragma once
-#include "jit/cuh/bf16.cuh"
 #include "jit/cuh/warp.cuh"
 #include "plugins/device_cuda/ops/arguments.hpp"
+#include "plugins/device_cuda/ops/element.cuh"
 
 namespace tare::cuda_ops {
 
-inline constexpr int kAttentionThreads = 128, kKeyTile = 64;
+inline constexpr int kKeyTile = 64;
+
+// The sequence that row `token` belongs to: rows of a sequence lie together.
+__device__ __forceinline__ int64_t sequence_of(const AttentionArguments& a, int64_t token) {
+  int low = 0, high = a.sequences - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (a.sequence_begin[middle] <= token)
+      low = middle;
+    else
+      high = middle - 1;
+  }
+  return low;
+}
 
 // Where the token at `position` of a sequence keeps its keys or values; null where its page was given back.
-__device__ __forceinline__ uint16_t* state_slot(const PagedState& state, int64_t sequence, int64_t position,
-                                                bool values) {
+__device__ __forceinline__ uint8_t* state_slot(const PagedState& state, int64_t sequence, int64_t position,
+                                               bool values) {
   const int32_t page = state.pages[sequence * state.page_stride + position / state.page_tokens];
   if (page < 0) return nullptr;
   const int64_t in_page = position % state.page_tokens;
-  return reinterpret_cast<uint16_t*>(state.base + page * state.page_bytes +
-                                     (values ? state.value_offset : state.key_offset) +
-                                     in_page * (values ? state.value_token_bytes : state.key_token_bytes));
+  return state.base + page * state.page_bytes + (values ? state.value_offset : state.key_offset) +
+         in_page * (values ? state.value_token_bytes : state.key_token_bytes);
 }
 
 // Writes the step's k and v into the state. One block a token, any number of threads.
 template <AttentionConfig config>
 __global__ void append(const AttentionArguments arguments) {
-  const int64_t token = blockIdx.x, sequence = arguments.sequences[token], position = arguments.positions[token];
-  uint16_t* keys = state_slot(arguments.state, sequence, position, false);
-  uint16_t* values = state_slot(arguments.state, sequence, position, true);
+  const int64_t token = blockIdx.x, position = arguments.positions[token], sequence = sequence_of(arguments, token);
+  uint8_t* keys = state_slot(arguments.state, sequence, position, false);
+  uint8_t* values = state_slot(arguments.state, sequence, position, true);
   if (keys == nullptr || values == nullptr) return;
-  const uint16_t* key = arguments.key + token * arguments.key_stride;
-  const uint16_t* value = arguments.value + token * arguments.value_stride;
-  for (int i = threadIdx.x; i < arguments.kv_heads * config.head_size; i += blockDim.x) keys[i] = key[i];
-  for (int i = threadIdx.x; i < arguments.kv_heads * config.value_size; i += blockDim.x) values[i] = value[i];
+  const int64_t key = token * arguments.key_stride, value = token * arguments.value_stride;
+  for (int i = threadIdx.x; i < arguments.kv_heads * config.head_size; i += blockDim.x)
+    store<config.element>(keys, i, load<config.element>(arguments.key, key + i));
+  for (int i = threadIdx.x; i < arguments.kv_heads * config.value_size; i += blockDim.x)
+    store<config.element>(values, i, load<config.element>(arguments.value, value + i));
 }
 
 template <AttentionConfig config>
 __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArguments arguments) {
   using namespace device;
-  static_assert(config.head_size % 32 == 0 && config.value_size % 32 == 0, "heads are multiples of 32 wide");
-  static_assert(config.value_size <= 4 * kAttentionThreads, "a thread keeps at most 4 values of the output");
-  constexpr int kPerLane = config.head_size / 32,
+  static_assert(config.head_size <= kMostHeadSize && config.value_size <= kMostValueSize, "heads are too wide");
+  constexpr int kPerLane = (config.head_size + 31) / 32,
                 kPerThread = (config.value_size + kAttentionThreads - 1) / kAttentionThreads;
   __shared__ float weights[kKeyTile], scratch[kAttentionThreads / 32];
-  const int64_t token = blockIdx.x, head = blockIdx.y, sequence = arguments.sequences[token];
-  const int64_t kv_head = head / (arguments.heads / arguments.kv_heads), position = arguments.positions[token];
+  const int64_t token = blockIdx.x, head = blockIdx.y, position = arguments.positions[token];
+  const int64_t kv_head = head / (arguments.heads / arguments.kv_heads), sequence = sequence_of(arguments, token);
   int64_t first = 0;
   if constexpr (config.visible == Visible::kWindow)
     first = position - arguments.extent + 1 > 0 ? position - arguments.extent + 1 : 0;
   if constexpr (config.visible == Visible::kChunk) first = position / arguments.extent * arguments.extent;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const uint16_t* query = arguments.query + token * arguments.query_stride + head * config.head_size;
+  const int64_t query = token * arguments.query_stride + head * config.head_size;
   float q[kPerLane];
 #pragma unroll
-  for (int i = 0; i < kPerLane; ++i) q[i] = bf16_to_float(query[i * 32 + lane]);
+  for (int i = 0; i < kPerLane; ++i)
+    q[i] = i * 32 + lane < config.head_size ? load<config.element>(arguments.query, query + i * 32 + lane) : 0.f;
 
   float best = minus_infinity(), total = 0.f, mixed[kPerThread];
 #pragma unroll
@@ -62,11 +75,12 @@ __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArgum
       const int64_t at = tile + k;
       float score = minus_infinity();
       if (at >= first && at <= position) {
-        if (const uint16_t* keys = state_slot(arguments.state, sequence, at, false); keys != nullptr) {
+        if (const uint8_t* keys = state_slot(arguments.state, sequence, at, false); keys != nullptr) {
           float sum = 0.f;
 #pragma unroll
           for (int i = 0; i < kPerLane; ++i)
-            sum += q[i] * bf16_to_float(keys[kv_head * config.head_size + i * 32 + lane]);
+            if (i * 32 + lane < config.head_size)
+              sum += q[i] * load<config.element>(keys, kv_head * config.head_size + i * 32 + lane);
           score = warp_sum(sum) * arguments.scale;
           if (arguments.soft_cap > 0.f) score = arguments.soft_cap * tanhf(score / arguments.soft_cap);
         }
@@ -74,7 +88,7 @@ __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArgum
       if (lane == 0) weights[k] = score;
     }
     __syncthreads();
-    float mine = threadIdx.x < kKeyTile ? weights[threadIdx.x] : minus_infinity();
+    const float mine = threadIdx.x < kKeyTile ? weights[threadIdx.x] : minus_infinity();
     const float tile_best = block_max(mine, scratch), new_best = fmaxf(best, tile_best);
     const float weight = mine == minus_infinity() ? 0.f : expf(mine - new_best);
     if (threadIdx.x < kKeyTile) weights[threadIdx.x] = weight;
@@ -86,21 +100,22 @@ __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArgum
     for (int k = 0; k < kKeyTile; ++k) {
       const int64_t at = tile + k;
       if (weights[k] == 0.f || at > position) continue;
-      const uint16_t* values = state_slot(arguments.state, sequence, at, true);
+      const uint8_t* values = state_slot(arguments.state, sequence, at, true);
       if (values == nullptr) continue;
 #pragma unroll
       for (int i = 0; i < kPerThread; ++i) {
         const int d = i * kAttentionThreads + threadIdx.x;
-        if (d < config.value_size) mixed[i] += weights[k] * bf16_to_float(values[kv_head * config.value_size + d]);
+        if (d < config.value_size)
+          mixed[i] += weights[k] * load<config.element>(values, kv_head * config.value_size + d);
       }
     }
     __syncthreads();
   }
-  uint16_t* out = arguments.output + token * arguments.output_stride + head * config.value_size;
+  const int64_t out = token * arguments.output_stride + head * config.value_size;
 #pragma unroll
   for (int i = 0; i < kPerThread; ++i) {
     const int d = i * kAttentionThreads + threadIdx.x;
-    if (d < config.value_size) out[d] = float_to_bf16(mixed[i] / total);
+    if (d < config.value_size) store<config.element>(arguments.output, out + d, mixed[i] / total);
   }
 }
 

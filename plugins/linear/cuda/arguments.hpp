@@ -12,7 +12,7 @@ struct LinearArguments {
   const uint8_t* headers;       // null for dense
   const uint32_t* overflow;     // escapes beyond the headers'
   const uint16_t* activations;  // [tokens][columns]; kernels with a tensor map read through that
-  uint16_t* output;             // [tokens][rows]
+  uint16_t* output;             // [tokens][rows]; null: output_f32
   float* partials;              // workspace of kernels that split tiles over blocks
   uint32_t* flags;              // zero before the first launch, left zero by every launch
   float scale;                  // 2^(base - 112); 1 for dense
@@ -21,6 +21,9 @@ struct LinearArguments {
   int32_t columns;
   int32_t strips_per_block;
   int32_t leaves;
+  // Only kernels that finish by store_fragment() look at these two.
+  const uint16_t* bias;  // [rows], added to the scaled sum before the one rounding; null: none
+  float* output_f32;     // [tokens][rows], not rounded
 };
 
 // What the packer and its inverse take (pack.cuh).

@@ -16,16 +16,30 @@ __device__ __forceinline__ void add_to(float4& sum, const float4& v) {
 
 __device__ __forceinline__ float4 as_float4(const float* v) { return float4{v[0], v[1], v[2], v[3]}; }
 
-// output[token0 ..+8][row0 ..+16] = bf16(scale * fragment); tokens past the end are dropped.
+// output[token0 ..+8][row0 ..+16] = bf16(scale * fragment + bias), or the same unrounded in float; tokens past the end
+// are dropped.
 __device__ __forceinline__ void store_fragment(const LinearArguments& arguments, int token0, int row0, int lane,
                                                const float4& v) {
-  const uint32_t upper = device::transpose_8x8(device::floats_to_bf16x2(v.x * arguments.scale, v.y * arguments.scale));
-  const uint32_t lower = device::transpose_8x8(device::floats_to_bf16x2(v.z * arguments.scale, v.w * arguments.scale));
+  float4 out{v.x * arguments.scale, v.y * arguments.scale, v.z * arguments.scale, v.w * arguments.scale};
+  if (arguments.bias != nullptr) {
+    const float upper = device::bf16_to_float(arguments.bias[row0 + lane / 4]);
+    const float lower = device::bf16_to_float(arguments.bias[row0 + lane / 4 + 8]);
+    out.x += upper, out.y += upper, out.z += lower, out.w += lower;
+  }
+  if (arguments.output_f32 != nullptr) {
+    const int first = token0 + 2 * (lane % 4);
+    float* to = arguments.output_f32 + static_cast<int64_t>(first) * arguments.rows + row0 + lane / 4;
+    if (first < arguments.tokens) to[0] = out.x, to[8] = out.z;
+    if (first + 1 < arguments.tokens) to[arguments.rows] = out.y, to[arguments.rows + 8] = out.w;
+    return;
+  }
+  const uint32_t upper = device::transpose_8x8(device::floats_to_bf16x2(out.x, out.y));
+  const uint32_t lower = device::transpose_8x8(device::floats_to_bf16x2(out.z, out.w));
   const int token = token0 + lane / 4;
   if (token < arguments.tokens) {
-    uint16_t* out = arguments.output + static_cast<int64_t>(token) * arguments.rows + row0 + 2 * (lane % 4);
-    *reinterpret_cast<uint32_t*>(out) = upper;
-    *reinterpret_cast<uint32_t*>(out + 8) = lower;
+    uint16_t* to = arguments.output + static_cast<int64_t>(token) * arguments.rows + row0 + 2 * (lane % 4);
+    *reinterpret_cast<uint32_t*>(to) = upper;
+    *reinterpret_cast<uint32_t*>(to + 8) = lower;
   }
 }
 

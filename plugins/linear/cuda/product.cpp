@@ -246,24 +246,78 @@ Result<Workspace> make_workspace(const Toolbox& tools, Stream& stream) {
   return out;
 }
 
+MatrixView view_of(const ResidentMatrix& matrix) {
+  return {matrix.shape, static_cast<const uint8_t*>(matrix.payload->data()),
+          matrix.headers ? static_cast<const uint8_t*>(matrix.headers->data()) : nullptr,
+          matrix.overflow ? static_cast<const uint32_t*>(matrix.overflow->data()) : nullptr};
+}
+
+bool finishes(const AnyConfig& config) noexcept {
+  return std::holds_alternative<StripConfig>(config) || std::holds_alternative<ClusterConfig>(config) ||
+         std::holds_alternative<StreamConfig>(config) || std::holds_alternative<PortableConfig>(config);
+}
+
 Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, const ResidentMatrix& matrix,
                                  const uint16_t* activations, uint16_t* output, int32_t tokens,
                                  const Workspace& workspace, bool dependent) {
-  const int32_t multiprocessors = tools.launcher.multiprocessors();
-  if (const Verdict v = accepts(config, matrix.shape, tokens, multiprocessors); !v) {
+  if (const Verdict v = accepts(config, matrix.shape, tokens, tools.launcher.multiprocessors()); !v) {
     return failure(tare::Code::unsupported, label(config), " cannot run: ", v.reason);
   }
-  const RecordOrder& order = matrix.shape.order;
+  TARE_ASSIGN_OR_RETURN(Product out, load(tools, config, view_of(matrix), dependent));
+  TARE_RETURN_IF_ERROR(out.aim(activations, {.bf16 = output, .f32 = nullptr, .bias = nullptr}, tokens,
+                               workspace.partials->data(), workspace.flags->data()));
+  return out;
+}
+
+Result<Product> Product::load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent) {
   Product out;
+  out.config_ = config, out.matrix_ = matrix.shape;
   out.launcher_ = &tools.launcher;
-  out.shape_ = std::visit(Shape{order.rows, tokens, matrix.shape.leaves, multiprocessors}, config);
+  out.shape_ =
+      std::visit(Shape{matrix.shape.order.rows, 1, matrix.shape.leaves, tools.launcher.multiprocessors()}, config);
   out.shape_.dependent = dependent;
   TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(config), expression(config),
                                                                 std::string(tools.launcher.architecture())}));
   TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, out.shape_.shared_bytes));
-  const Box box = std::visit(BoxOf{}, config);
-  out.maps_ = box.maps;
-  if (box.maps > 0) {
+  if (const SlotSpan span = std::visit(SpanOf{}, config); span.tensor) {
+    const MatrixShape& m = matrix.shape;
+    TARE_ASSIGN_OR_RETURN(out.records_[0],
+                          tools.launcher.tensor_map(record_map(matrix.payload, payload_bytes(m.code), m.order, span)));
+    if (matrix.headers != nullptr) {
+      TARE_ASSIGN_OR_RETURN(
+          out.records_[1],
+          tools.launcher.tensor_map(record_map(matrix.headers, header_bytes(m.code, m.header_blocks), m.order, span)));
+    }
+  }
+  out.maps_ = std::visit(BoxOf{}, config).maps;
+  out.arguments_ = {
+      .payload = matrix.payload,
+      .headers = matrix.headers,
+      .overflow = matrix.overflow,
+      .activations = nullptr,
+      .output = nullptr,
+      .partials = nullptr,
+      .flags = nullptr,
+      .scale = matrix.shape.code != WeightCode::kDense ? std::ldexp(1.0f, matrix.shape.base - kDecodedExponent) : 1.0f,
+      .tokens = 0,
+      .rows = matrix.shape.order.rows,
+      .columns = matrix.shape.order.columns,
+      .strips_per_block = matrix.shape.order.strips_per_block,
+      .leaves = matrix.shape.leaves,
+      .bias = nullptr,
+      .output_f32 = nullptr};
+  return out;
+}
+
+Status Product::aim(const uint16_t* activations, const ProductOutput& output, int32_t tokens, void* partials,
+                    void* flags) {
+  if ((output.f32 != nullptr || output.bias != nullptr) && !finishes(config_))
+    return failure(tare::Code::unsupported, label(config_), " writes bf16 without a bias");
+  const RecordOrder& order = matrix_.order;
+  const bool dependent = shape_.dependent;
+  shape_ = std::visit(Shape{order.rows, tokens, matrix_.leaves, launcher_->multiprocessors()}, config_);
+  shape_.dependent = dependent;
+  if (const Box box = std::visit(BoxOf{}, config_); box.maps > 0) {
     // [chunk][token][64 columns], so that one box brings neighbouring chunks as separate swizzled tiles
     jit::TensorMapRequest request;
     request.address = activations;
@@ -272,41 +326,21 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
     request.sizes[2] = static_cast<uint64_t>(order.chunks());
     request.strides[1] = static_cast<uint64_t>(order.columns) * 2, request.strides[2] = kChunkColumns * 2;
     request.box[0] = kChunkColumns, request.box[1] = box.tokens, request.box[2] = box.chunks;
-    TARE_ASSIGN_OR_RETURN(out.activations_, tools.launcher.tensor_map(request));
-  }
-  if (const SlotSpan span = std::visit(SpanOf{}, config); span.tensor) {
-    const MatrixShape& m = matrix.shape;
-    TARE_ASSIGN_OR_RETURN(out.records_[0], tools.launcher.tensor_map(
-                                               record_map(matrix.payload->data(), payload_bytes(m.code), order, span)));
-    if (matrix.headers) {
-      TARE_ASSIGN_OR_RETURN(
-          out.records_[1], tools.launcher.tensor_map(
-                               record_map(matrix.headers->data(), header_bytes(m.code, m.header_blocks), order, span)));
+    TARE_ASSIGN_OR_RETURN(activations_, launcher_->tensor_map(request));
+    if (box.maps > 1) {
+      jit::TensorMapRequest out;
+      out.address = output.bf16;
+      out.sizes[0] = static_cast<uint64_t>(order.rows), out.sizes[1] = static_cast<uint64_t>(tokens);
+      out.strides[1] = static_cast<uint64_t>(order.rows) * 2;
+      out.box[0] = 64, out.box[1] = 64;
+      TARE_ASSIGN_OR_RETURN(output_, launcher_->tensor_map(out));
     }
   }
-  if (box.maps > 1) {
-    jit::TensorMapRequest request;
-    request.address = output;
-    request.sizes[0] = static_cast<uint64_t>(order.rows), request.sizes[1] = static_cast<uint64_t>(tokens);
-    request.strides[1] = static_cast<uint64_t>(order.rows) * 2;
-    request.box[0] = 64, request.box[1] = 64;
-    TARE_ASSIGN_OR_RETURN(out.output_, tools.launcher.tensor_map(request));
-  }
-  out.arguments_ = {
-      .payload = static_cast<const uint8_t*>(matrix.payload->data()),
-      .headers = matrix.headers ? static_cast<const uint8_t*>(matrix.headers->data()) : nullptr,
-      .overflow = matrix.overflow ? static_cast<const uint32_t*>(matrix.overflow->data()) : nullptr,
-      .activations = activations,
-      .output = output,
-      .partials = static_cast<float*>(workspace.partials->data()),
-      .flags = static_cast<uint32_t*>(workspace.flags->data()),
-      .scale = matrix.shape.code != WeightCode::kDense ? std::ldexp(1.0f, matrix.shape.base - kDecodedExponent) : 1.0f,
-      .tokens = tokens,
-      .rows = order.rows,
-      .columns = order.columns,
-      .strips_per_block = order.strips_per_block,
-      .leaves = matrix.shape.leaves};
-  return out;
+  arguments_.activations = activations;
+  arguments_.output = output.bf16, arguments_.output_f32 = output.f32, arguments_.bias = output.bias;
+  arguments_.partials = static_cast<float*>(partials), arguments_.flags = static_cast<uint32_t*>(flags);
+  arguments_.tokens = tokens;
+  return {};
 }
 
 Status Product::launch(Stream& stream) {

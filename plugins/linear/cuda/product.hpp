@@ -49,6 +49,24 @@ struct ResidentMatrix {
   }
 };
 
+// A matrix in device memory that somebody else owns.
+struct MatrixView {
+  MatrixShape shape;
+  const uint8_t* payload = nullptr;
+  const uint8_t* headers = nullptr;    // null for dense
+  const uint32_t* overflow = nullptr;  // null when there is none
+};
+MatrixView view_of(const ResidentMatrix& matrix);
+
+// Where a product goes: bf16, or f32 as it is; with a bias, or without. Only kernels that finishes() names take f32 and
+// biases.
+struct ProductOutput {
+  uint16_t* bf16 = nullptr;
+  float* f32 = nullptr;
+  const uint16_t* bias = nullptr;
+};
+bool finishes(const AnyConfig& config) noexcept;
+
 // The device, its launcher and the compiler, as every function here needs them; all outlive what is made with them.
 struct Toolbox {
   Device& device;
@@ -78,10 +96,17 @@ class Product {
   static Result<Product> prepare(const Toolbox& tools, const AnyConfig& config, const ResidentMatrix& matrix,
                                  const uint16_t* activations, uint16_t* output, int32_t tokens,
                                  const Workspace& workspace, bool dependent);
+  // The two halves of prepare(): what depends on config and matrix, compiled; then, as often as wanted, what depends on
+  // the step. partials, flags: as Workspace has them.
+  static Result<Product> load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent);
+  Status aim(const uint16_t* activations, const ProductOutput& output, int32_t tokens, void* partials, void* flags);
   // [graph-capturable]
   Status launch(Stream& stream);
+  const AnyConfig& config() const noexcept { return config_; }
 
  private:
+  AnyConfig config_;
+  MatrixShape matrix_;
   jit::CudaLaunch* launcher_ = nullptr;
   std::shared_ptr<jit::CudaKernel> kernel_;
   jit::LaunchShape shape_;

@@ -1,0 +1,63 @@
+// embed/1: rows gathered by token id, out of plain rows or straight out of records, decoded. One block a token, any
+// number of threads. An id outside the table gives zeros (the engine refuses such ids before). [sm_80 and up]
+#pragma once
+#include "plugins/linear/cuda/reference.cuh"
+#include "plugins/linear/cuda/simple_arguments.hpp"
+
+namespace tare::linear_cuda {
+
+// The weight at row `row` of a record, column `column`, as bf16 bits.
+template <EmbedConfig config>
+__device__ __forceinline__ uint32_t record_weight(const EmbedArguments& a, int64_t record, int row, int column) {
+  const int step = column / 16, half = column % 2, lane = row % 8 * 4 + column % 8 / 2;
+  const int reg = 2 * (column % 16 / 8) + row / 8;  // of the step
+  const uint8_t* payload = a.payload + record * payload_bytes(config.code);
+  if constexpr (config.code == WeightCode::kDense) {
+    return reinterpret_cast<const uint16_t*>(payload + step * 512 + lane * 16 + reg * 4)[half];
+  } else {
+    StepWords words;
+#pragma unroll
+    for (int i = 0; i < 3; ++i) {
+      const int word = 3 * step + i;
+      words.word[i] = *reinterpret_cast<const uint32_t*>(payload + word / 4 * 512 + lane * 16 + word % 4 * 4);
+    }
+    const StepRegisters registers = unpack_step(words);
+    uint32_t weight = registers.reg[0];
+#pragma unroll
+    for (int r = 1; r < 4; ++r) weight = reg == r ? registers.reg[r] : weight;
+    weight = weight >> (16 * half) & 0xffff;
+    constexpr uint32_t kInHeader = escapes_in_header(config.header_blocks);
+    const uint32_t* header =
+        reinterpret_cast<const uint32_t*>(a.headers + record * header_bytes(config.code, config.header_blocks));
+    const uint32_t head = header[0];
+    for (uint32_t i = 0; i < (head & 255); ++i) {
+      const uint32_t entry = i < kInHeader ? header[1 + i] : a.overflow[(head >> 8) + i - kInHeader];
+      if (escape_lane(entry) == static_cast<uint32_t>(lane) &&
+          escape_register(entry) == static_cast<uint32_t>(4 * step + reg) &&
+          escape_half(entry) == static_cast<uint32_t>(half))
+        weight ^= escape_bits(entry);
+    }
+    return unscale_weight(weight, kDecodedExponent - a.base);
+  }
+}
+
+template <EmbedConfig config>
+__global__ void embed(const EmbedArguments arguments) {
+  const int32_t id = arguments.ids[blockIdx.x];
+  const bool inside = id >= 0 && id < arguments.rows;
+  const int64_t out = int64_t{blockIdx.x} * arguments.output_stride;
+  const RecordOrder order{arguments.rows, arguments.columns, arguments.strips_per_block};
+  for (int i = threadIdx.x; i < arguments.columns; i += blockDim.x) {
+    float value = 0.f;
+    if (inside) {
+      if constexpr (config.records)
+        value = device::bf16_to_float(static_cast<uint16_t>(record_weight<config>(
+            arguments, order.index(id / kStripRows, i / kChunkColumns), id % kStripRows, i % kChunkColumns)));
+      else
+        value = read_number<config.table>(arguments.table, int64_t{id} * arguments.columns + i);
+    }
+    write_number<config.output>(arguments.output, out + i, value);
+  }
+}
+
+}  // namespace tare::linear_cuda

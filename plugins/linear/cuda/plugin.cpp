@@ -1,0 +1,25 @@
+// Linear products on CUDA as a plugin: layouts, candidates, kernel sources. A host without a kernel compiler gets the
+// layouts alone.
+#include "core/api/plugin.hpp"
+#include "plugins/linear/cuda/bundle.hpp"
+#include "plugins/linear/cuda/candidates.hpp"
+#include "plugins/linear/cuda/strips_layout.hpp"
+
+namespace tare::linear_cuda {
+namespace {
+
+Status register_plugin(Registrar& registrar) {
+  registrar.add_layout(make_w12_strips());
+  registrar.add_layout(make_dense_strips());
+  auto* jit = registrar.query<jit::Jit>();
+  if (jit == nullptr) return {};
+  TARE_RETURN_IF_ERROR(jit->add_bundle(jit::linear_bundle()));
+  registrar.add_kernel(make_fused_candidate(*jit));
+  registrar.add_kernel(make_reference_candidate(*jit));
+  registrar.add_kernel(make_embed_candidate(*jit));
+  return {};
+}
+
+}  // namespace
+}  // namespace tare::linear_cuda
+TARE_PLUGIN("tare.linear_cuda", "0.1.0", tare::linear_cuda::register_plugin)

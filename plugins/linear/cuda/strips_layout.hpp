@@ -1,0 +1,30 @@
+// The layouts for CUDA: one resident copy of a matrix in records (record.hpp, strips.hpp). Where K is no multiple of 64
+// or N none of 16 they say no, and the matrix lies in "dense/rows". How a matrix is cut (strips a block, leaves)
+// depends on its sizes alone, so that the bytes and the order of its sums are the same on every machine. [any thread]
+#pragma once
+#include <memory>
+
+#include "core/api/kernel.hpp"
+#include "plugins/linear/cuda/product.hpp"
+#include "plugins/linear/cuda/strips.hpp"
+
+namespace tare::linear_cuda {
+
+constexpr std::string_view kDenseStrips = "dense/cuda-strips", kW12Strips = "w12/cuda-strips";
+// Above so many escapes a weight, longer headers and lists would eat what the code saves.
+constexpr double kMostEscapes = 0.01;
+
+// Does the matrix fit into records? Otherwise what does not.
+Verdict fits_records(const WeightInfo& weight) noexcept;
+// Order and leaves of a matrix that fits.
+RecordOrder order_of(const WeightInfo& weight) noexcept;
+int32_t leaves_of(const WeightInfo& weight) noexcept;
+
+// Reads a head; refused when it is none, or of another matrix than `weight`.
+Result<StripsHead> read_head(const void* head, int64_t bytes, const WeightInfo& weight);
+MatrixShape shape_of(const StripsHead& head) noexcept;
+
+std::unique_ptr<Layout> make_dense_strips();
+std::unique_ptr<Layout> make_w12_strips();
+
+}  // namespace tare::linear_cuda

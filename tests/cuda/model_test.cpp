@@ -1,0 +1,90 @@
+// Whole models on the fake driver: every op of every golden model finds a kernel, everything compiles for its
+// architecture, weights and state are placed under the ledger, steps run. What a GPU computes is tests/gpu's to say.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "core/api/ledger.hpp"
+#include "jit/compile/nvrtc.hpp"
+#include "plugins/device_cuda/provider.hpp"
+#include "tests/gpu/models.hpp"
+
+using namespace tare;
+using namespace tare::gpu_test;
+
+namespace {
+
+const std::string kFake = std::string(TARE_BINARY_DIR) + "/tests/fake_cuda_driver.so";
+
+std::unique_ptr<Device> fake_gpu(int64_t memory_bytes = int64_t{1} << 30) {
+  auto device = cuda::make_provider(kFake)->open("cuda:0", {.threads = 0, .memory_bytes = memory_bytes});
+  REQUIRE_MESSAGE(device.ok(), device.status().message());
+  return std::move(*device);
+}
+bool have_nvrtc() {
+  const Status ready = host().jit().ready();
+  if (!ready.ok()) std::printf("skipped: %s\n", ready.message().c_str());
+  return ready.ok();
+}
+
+}  // namespace
+
+TEST_CASE("every golden model is planned, compiled, loaded and stepped, in both types") {
+  if (!have_nvrtc()) return;
+  for (const std::string& name : golden::case_names(kModels)) {
+    auto golden = golden::read_case(kModels / name);
+    REQUIRE_MESSAGE(golden.ok(), golden.status().message());
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      if (dtype == DType::bf16 && golden->weights_dtype != "bfloat16") continue;
+      INFO(name, " ", std::string(tare::name(dtype)));
+      auto device = fake_gpu();
+      auto model = load(*device, kModels / name, {.dtype = dtype});
+      REQUIRE_MESSAGE(model.ok(), model.status().message());
+      for (const Plan& plan : model->executor->plans())
+        for (const PlanStep& step : plan.steps) {
+          CHECK(step.choice.kernel->device_kind() == "cuda");
+          const bool fused = step.choice.kernel->id() == "linear.cuda";
+          if (step.problem.first().op == Linear::kOp)
+            CHECK((fused || dtype == DType::f32 || step.choice.kernel->is_reference()));
+        }
+      const auto out = model->executor->run(step_of(model->executor->limits(), {{golden->prompt, 0, 0, true}}));
+      CHECK_MESSAGE(out.ok(), out.status().message());
+    }
+  }
+}
+
+TEST_CASE("a model that does not fit says how much is missing, and leaves nothing behind") {
+  if (!have_nvrtc()) return;
+  auto device = fake_gpu(200000);
+  const auto model = load(*device, kModels / "llama-plain", {.memory_bytes = int64_t{1} << 30});
+  REQUIRE_FALSE(model.ok());
+  CHECK(model.status().code() == Code::exhausted);
+  CHECK(model.status().message().find("of the budget of 200000 bytes") != std::string::npos);
+  const auto* ledger = static_cast<const Ledger*>(device->query(Ledger::kInterface));
+  REQUIRE(ledger != nullptr);
+  CHECK(ledger->in_use() == 0);
+  const auto planned = load(*device, kModels / "llama-plain", {.memory_bytes = 200000});
+  REQUIRE_FALSE(planned.ok());
+  CHECK_MESSAGE(planned.status().message().find("the memory budget is 200000 bytes") != std::string::npos,
+                planned.status().message());
+}
+
+TEST_CASE("layouts asked for are those of the device") {
+  if (!have_nvrtc()) return;
+  auto device = fake_gpu();
+  const auto layout_of_head = [&](const std::string& asked) {
+    auto model = load(*device, kModels / "llama-gqa", {.layout = asked});
+    REQUIRE_MESSAGE(model.ok(), model.status().message());
+    for (const PlanStep& step : model->executor->plans().front().steps)
+      if (step.problem.first().op == Linear::kOp && step.problem.first().results[0].dtype == DType::f32)
+        return std::string(step.choice.kernel->id()) + " " + to_string(step.choice.config);
+    return std::string();
+  };
+  CHECK(layout_of_head("").starts_with("linear.cuda {kernel = strip"));
+  CHECK(layout_of_head("dense").starts_with("linear.cuda {kernel = strip"));
+  CHECK(layout_of_head("w12").starts_with("linear.cuda {kernel = strip"));
+  CHECK(layout_of_head("dense/rows").starts_with("linear.cuda_reference"));
+  const auto refused = load(*device, kModels / "llama-gqa", {.layout = "w11"});
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message().find("layout 'w11' is none of those that cuda devices read") == 0);
+}
