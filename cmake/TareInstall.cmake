@@ -14,6 +14,15 @@ endif()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/tuning-db/ DESTINATION share/tare/tuning-db FILES_MATCHING PATTERN "*.toml")
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/tare)
 file(CREATE_LINK ${PROJECT_SOURCE_DIR}/tuning-db ${CMAKE_BINARY_DIR}/share/tare/tuning-db SYMBOLIC)
+# What a CUDA kernel plugin's host code includes, and the function that puts its kernels' text into it.
+if(EXISTS ${PROJECT_SOURCE_DIR}/jit/jit.hpp)
+  foreach(header jit.hpp cuda_kernel.hpp cuda_launch.hpp source_hash.hpp source/bundle.hpp)
+    get_filename_component(folder jit/${header} DIRECTORY)
+    install(FILES ${PROJECT_SOURCE_DIR}/jit/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tare/${folder})
+  endforeach()
+  install(FILES ${PROJECT_SOURCE_DIR}/jit/TareCudaBundle.cmake ${PROJECT_SOURCE_DIR}/jit/EmbedBundle.cmake
+          DESTINATION ${TARE_CMAKE_DESTINATION})
+endif()
 install(TARGETS tare_api EXPORT tareTargets)
 install(EXPORT tareTargets NAMESPACE tare:: DESTINATION ${TARE_CMAKE_DESTINATION})
 

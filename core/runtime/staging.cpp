@@ -38,29 +38,45 @@ std::unique_ptr<CpuParallel> make_host_threads(int32_t threads) {
   return std::make_unique<HostThreads>(threads);
 }
 
-Result<std::unique_ptr<Uploader>> Uploader::create(Device& device) {
+Result<std::unique_ptr<Uploader>> Uploader::create(Device& device, int32_t workers) {
   auto out = std::unique_ptr<Uploader>(new Uploader(device));
   TARE_ASSIGN_OR_RETURN(out->stream_, device.create_stream());
-  if (auto* pinned = static_cast<PinnedMemory*>(device.query(PinnedMemory::kInterface)))
-    for (Slot& slot : out->slots_) {
+  auto* pinned = static_cast<PinnedMemory*>(device.query(PinnedMemory::kInterface));
+  out->workers_.resize(static_cast<size_t>(std::max(workers, 1)));
+  for (Worker& worker : out->workers_)
+    for (Slot& slot : worker.slots) {
+      if (pinned == nullptr) {
+        slot.pageable.resize(kChunkBytes);
+        continue;
+      }
       TARE_ASSIGN_OR_RETURN(slot.pinned, pinned->allocate_pinned(kChunkBytes));
     }
   return out;
 }
 
+Result<std::byte*> Uploader::room(int32_t worker) {
+  Worker& w = workers_[static_cast<size_t>(worker)];
+  Slot& slot = w.slots[w.now];
+  if (slot.sent != nullptr) TARE_RETURN_IF_ERROR(slot.sent->wait());
+  return slot.data();
+}
+
+Status Uploader::send(int32_t worker, void* to_device, size_t bytes) {
+  Worker& w = workers_[static_cast<size_t>(worker)];
+  Slot& slot = w.slots[w.now];
+  w.now = 1 - w.now;
+  const std::lock_guard lock(mutex_);
+  TARE_RETURN_IF_ERROR(device_.copy_in(*stream_, to_device, slot.data(), bytes));
+  TARE_ASSIGN_OR_RETURN(slot.sent, stream_->record());
+  return {};
+}
+
 Status Uploader::copy(void* to_device, const void* from, size_t bytes) {
-  if (slots_[0].pinned == nullptr) {
-    TARE_RETURN_IF_ERROR(device_.copy_in(*stream_, to_device, from, bytes));
-    return stream_->synchronize();
-  }
   for (size_t at = 0; at < bytes; at += kChunkBytes) {
     const size_t n = std::min(kChunkBytes, bytes - at);
-    Slot& slot = slots_[next_];
-    next_ = 1 - next_;
-    if (slot.sent != nullptr) TARE_RETURN_IF_ERROR(slot.sent->wait());
-    std::memcpy(slot.pinned->data(), static_cast<const std::byte*>(from) + at, n);
-    TARE_RETURN_IF_ERROR(device_.copy_in(*stream_, static_cast<std::byte*>(to_device) + at, slot.pinned->data(), n));
-    TARE_ASSIGN_OR_RETURN(slot.sent, stream_->record());
+    TARE_ASSIGN_OR_RETURN(std::byte* const place, room(0));
+    std::memcpy(place, static_cast<const std::byte*>(from) + at, n);
+    TARE_RETURN_IF_ERROR(send(0, static_cast<std::byte*>(to_device) + at, n));
   }
   return {};
 }

@@ -32,19 +32,25 @@ class ResidentWeights {
                                                        const PlainWeights& source, std::string_view label,
                                                        const std::function<void(int64_t)>& advance);
   const WeightView& view(int32_t weight) const noexcept { return views_[static_cast<size_t>(weight)]; }
-  int64_t bytes() const noexcept { return static_cast<int64_t>(buffer_->bytes()); }
+  int64_t bytes() const noexcept { return bytes_; }
   // What a weight's code chose when it had seen the numbers; "" for codes that choose nothing.
   const std::string& note(int32_t weight) const noexcept { return notes_[static_cast<size_t>(weight)]; }
   // Weights on which their code does not pay, so that it fell back to plain numbers.
   std::span<const int32_t> fell_back() const noexcept { return fell_back_; }
 
  private:
+  // For devices that the host does not read.
+  Status load_staged(const Program& program, std::span<const Layout* const> layouts, Device& device,
+                     const PlainWeights& source, std::string_view label, const std::function<void(int64_t)>& advance);
+
   std::vector<WeightInfo> infos_;
   std::vector<WeightView> views_;
   std::vector<std::string> notes_;             // by weight
   std::vector<std::vector<std::byte>> heads_;  // by weight, of devices that the host does not read
   std::vector<int32_t> fell_back_;
-  std::unique_ptr<Buffer> buffer_;
+  int64_t bytes_ = 0;
+  std::unique_ptr<Buffer> buffer_;                // of all weights, or
+  std::vector<std::unique_ptr<Buffer>> buffers_;  // one each
 };
 
 }  // namespace tare

@@ -9,9 +9,9 @@ namespace tare::linear_cuda {
 namespace {
 
 Status register_plugin(Registrar& registrar) {
-  registrar.add_layout(make_w12_strips());
-  registrar.add_layout(make_dense_strips());
   auto* jit = registrar.query<jit::Jit>();
+  registrar.add_layout(make_w12_strips(jit));
+  registrar.add_layout(make_dense_strips(jit));
   if (jit == nullptr) return {};
   TARE_RETURN_IF_ERROR(jit->add_bundle(jit::linear_bundle()));
   registrar.add_kernel(make_fused_candidate(*jit));

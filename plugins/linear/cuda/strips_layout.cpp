@@ -7,6 +7,7 @@
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/pack_host.hpp"
 #include "plugins/linear/cuda/strips_code.hpp"
+#include "plugins/linear/cuda/strips_encoder.hpp"
 
 namespace tare::linear_cuda {
 namespace {
@@ -140,8 +141,8 @@ class StripsSurvey final : public LayoutSurvey {
                         " % of the numbers lie outside its ", kWindow, " exponents, at most 1 %"));
     const RecordOrder order = order_of(weight_);
     std::vector<uint32_t> overflow;
-    bool crowded = false;
     for (int32_t blocks = 1;;) {
+      bool crowded = false;
       overflow = overflow_of(window.base, blocks, crowded);
       const int32_t better = crowded ? 0 : choose_header_blocks(blocks, overflow.back(), order.records());
       if (better == 0) return dense("w12 does not pay: its escapes lie in heaps");
@@ -184,7 +185,7 @@ class StripsSurvey final : public LayoutSurvey {
 
 class StripsLayout final : public Layout {
  public:
-  StripsLayout(std::string_view id, bool coded) : id_(id), coded_(coded) {}
+  StripsLayout(std::string_view id, bool coded, jit::Jit* jit) : id_(id), coded_(coded), jit_(jit) {}
   std::string_view id() const noexcept override { return id_; }
   std::string_view device_kind() const noexcept override { return "cuda"; }
   Verdict supports(const WeightInfo& weight) const noexcept override { return fits_records(weight); }
@@ -202,6 +203,10 @@ class StripsLayout final : public Layout {
     if (!coded_) return std::unique_ptr<LayoutSurvey>();
     if (Verdict v = supports(weight); !v) return failure(Code::unsupported, id_, ": ", weight.name, ": ", v.reason);
     return std::unique_ptr<LayoutSurvey>(std::make_unique<StripsSurvey>(id_, weight));
+  }
+  Result<std::unique_ptr<DeviceEncoder>> device_encoder(Device& device) const override {
+    if (jit_ == nullptr) return std::unique_ptr<DeviceEncoder>();
+    return make_strips_encoder(*jit_, device, coded_);
   }
   Status encode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* plain,
                 void* out) const override {
@@ -228,6 +233,7 @@ class StripsLayout final : public Layout {
  private:
   const std::string_view id_;
   const bool coded_;
+  jit::Jit* const jit_;  // null: the host alone lays out
 };
 
 }  // namespace
@@ -280,7 +286,9 @@ MatrixShape shape_of(const StripsHead& h) noexcept {
           .base = h.base};
 }
 
-std::unique_ptr<Layout> make_dense_strips() { return std::make_unique<StripsLayout>(kDenseStrips, false); }
-std::unique_ptr<Layout> make_w12_strips() { return std::make_unique<StripsLayout>(kW12Strips, true); }
+std::unique_ptr<Layout> make_dense_strips(jit::Jit* jit) {
+  return std::make_unique<StripsLayout>(kDenseStrips, false, jit);
+}
+std::unique_ptr<Layout> make_w12_strips(jit::Jit* jit) { return std::make_unique<StripsLayout>(kW12Strips, true, jit); }
 
 }  // namespace tare::linear_cuda

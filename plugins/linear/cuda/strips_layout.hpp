@@ -24,7 +24,8 @@ int32_t leaves_of(const WeightInfo& weight) noexcept;
 Result<StripsHead> read_head(const void* head, int64_t bytes, const WeightInfo& weight);
 MatrixShape shape_of(const StripsHead& head) noexcept;
 
-std::unique_ptr<Layout> make_dense_strips();
-std::unique_ptr<Layout> make_w12_strips();
+// With a compiler, which outlives them, they also lay matrices out on the GPU itself.
+std::unique_ptr<Layout> make_dense_strips(jit::Jit* jit = nullptr);
+std::unique_ptr<Layout> make_w12_strips(jit::Jit* jit = nullptr);
 
 }  // namespace tare::linear_cuda

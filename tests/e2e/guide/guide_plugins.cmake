@@ -28,7 +28,7 @@ set(tare ${prefix}/bin/tare)
 
 set(plugins "")
 foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "docs/guide/layout guide_layout" "plugins/template tare_template"
-        "docs/guide/c_program guide_tiny_c")
+        "docs/guide/c_program guide_tiny_c" "docs/guide/cuda_kernel guide_activate_cuda")
   separate_arguments(pair UNIX_COMMAND "${pair}")
   list(GET pair 0 folder)
   list(GET pair 1 name)
@@ -42,6 +42,12 @@ foreach(pair "docs/guide/model guide_phi" "docs/guide/kernel guide_activate" "do
 endforeach()
 step("the kernel's own test" ${work}/build_guide_activate/guide_activate_test)
 step("the layout's own test" ${work}/build_guide_layout/guide_layout_test)
+
+# The tutorial's CUDA kernel through NVRTC for a GPU that is made up; tests/gpu runs it on a real one.
+if(CUDA_RUNNER)
+  step("compile the CUDA kernel" ${CUDA_RUNNER} ${work}/build_guide_activate_cuda/guide_activate_cuda.so ${FAKE_DRIVER})
+  message(STATUS "${output}")
+endif()
 
 foreach(plugin ${plugins})
   if(EXISTS ${tare})

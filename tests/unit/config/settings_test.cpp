@@ -69,6 +69,11 @@ memory = "14GiB"
 [[model]]
 source = "y/"
 objective = "mix:16=1,1=3"
+[jit]
+cache = "none"
+cache_size = "64MiB"
+compiler = "/opt/nvrtc"
+sources = "/src/tare"
 [tuning]
 database = "none"
 on_miss = "fail"
@@ -99,6 +104,10 @@ budget = "5s"
   CHECK(s->models[1].name == "y");
   CHECK(s->models[1].objective == Objective::mix);
   CHECK(s->models[1].mix == std::vector<BatchShare>{{1, 0.75}, {16, 0.25}});
+  CHECK(s->kernel_cache == "none");
+  CHECK(s->kernel_cache_bytes == int64_t{64} << 20);
+  CHECK(s->compiler_path == std::vector<std::string>{"/opt/nvrtc"});
+  CHECK(s->kernel_sources == "/src/tare");
   CHECK(s->tuning_database == "none");
   CHECK(s->on_miss == OnMiss::fail);
   CHECK(s->tuning_budget_ms == 5000);
@@ -110,10 +119,11 @@ TEST_CASE("unknown keys name line, key, what was found and the nearest valid key
         "max_connections, header_timeout, body_timeout, idle_timeout, shutdown_deadline, threads; the nearest is "
         "'listen'");
   CHECK(refusal("[server]\nqueue = 3").ends_with("; there is one in [engine]"));
-  CHECK(refusal("[servr]\nlisten = \"x\"") ==
-        "t.toml:1: there is no table 'servr', expected one of server, plugins, device, engine, model, log, tuning; the "
-        "nearest "
-        "is 'server'");
+  CHECK(
+      refusal("[servr]\nlisten = \"x\"") ==
+      "t.toml:1: there is no table 'servr', expected one of server, plugins, device, engine, model, log, jit, tuning; "
+      "the nearest "
+      "is 'server'");
   CHECK(refusal("listen = \"127.0.0.1:1\"") == "t.toml:1: 'listen' stands outside of a table, expected it in [server]");
   CHECK(refusal("[[model]]\nsource = \"x\"\nkontext = 5").find("t.toml:3: [model] has no key 'kontext' (found 5)") ==
         0);

@@ -33,7 +33,7 @@ const std::vector<Rule>& rules() {
       {"autotune/",
        {"core/api/", "core/base/", "core/report/", "core/device/", "core/registry/", "core/program/", "jit/"}},
       {"models/blocks/", {"core/api/"}},
-      {"docs/guide/", {"core/api/"}},
+      {"docs/guide/", {"core/api/", "jit/"}},
   };
   return table;
 }
