@@ -85,6 +85,11 @@ Result<Compiled> run(const Nvrtc& nvrtc, const SourceSet::Closure& closure, cons
   const NvrtcResult compiled = s.nvrtcCompileProgram(program.program, static_cast<int>(raw.size()), raw.data());
   Compiled out;
   out.log = log_of(nvrtc, program.program);
+  constexpr NvrtcResult kInvalidOption = 5;  // the architecture is the one option that is not ours
+  if (compiled == kInvalidOption) {
+    return failure(tare::Code::unsupported, "NVRTC ", nvrtc.version(), " does not compile for ", request.architecture,
+                   ": a GPU that is newer than it needs a newer CUDA run-time compiler");
+  }
   if (compiled != 0) {
     return failure(tare::Code::invalid, request.source, " does not compile for ", request.architecture, " as ",
                    request.expression, " (", s.nvrtcGetErrorString(compiled), "):", errors_of(out.log));

@@ -1,9 +1,11 @@
 // The cubin cache: round trip, corruption, bounds, folders that cannot be written; and what is read from the
 // assembler's report.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -111,6 +113,26 @@ TEST_CASE("writers that race all succeed, and the entry is whole") {
   for (auto& thread : threads) thread.join();
   REQUIRE(cache.find(kKey).has_value());
   CHECK(cache.list().size() == 1);
+}
+
+TEST_CASE("a full disk fails the store with its name, and leaves no half of an entry") {
+  const Folder folder;
+  const CubinCache cache(folder.path.string(), 1 << 20);
+  REQUIRE(cache.store(kOther, kernel(100)).ok());
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
+  const rlimit little{2000, old.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &little) == 0);
+  const tare::Status status = cache.store(kKey, kernel(10000));
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &old) == 0);
+  std::signal(SIGXFSZ, old_handler);
+  CHECK(status.code() == tare::Code::unavailable);
+  CHECK(status.message().find("cannot write " + folder.path.string()) == 0);
+  CHECK(cache.list().size() == 1);
+  size_t files = 0;
+  for ([[maybe_unused]] const auto& file : fs::directory_iterator(folder.path)) ++files;
+  CHECK(files == 1);
 }
 
 TEST_CASE("the assembler's report is understood") {

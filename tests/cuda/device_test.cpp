@@ -71,9 +71,10 @@ TEST_CASE("memory goes out and comes back under a budget, with figures when it i
     const auto refused = (*device)->allocate(1 << 20, Purpose::state, "model/state");
     REQUIRE_FALSE(refused.ok());
     CHECK(refused.status().code() == Code::exhausted);
-    CHECK(refused.status().message() ==
-          "cuda:0: 'model/state' (state) needs 1048576 bytes (1.0 MiB), but only 524288 bytes (512.0 KiB) of the budget "
-          "of 1048576 bytes (1.0 MiB) is free");
+    CHECK(
+        refused.status().message() ==
+        "cuda:0: 'model/state' (state) needs 1048576 bytes (1.0 MiB), but only 524288 bytes (512.0 KiB) of the budget "
+        "of 1048576 bytes (1.0 MiB) is free");
     const auto* ledger = static_cast<const Ledger*>((*device)->query(Ledger::kInterface));
     REQUIRE(ledger != nullptr);
     CHECK(ledger->lines() == std::vector<Ledger::Line>{{Purpose::weights, "model/weights", 1 << 19, 1}});

@@ -1,5 +1,6 @@
 // A CUDA driver that has one GPU and computes nothing: device memory is host memory, kernels are accepted and ignored. With it the host
-// side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE.
+// side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE,
+// FAKE_CUDA_MAJOR (9: sm_90a).
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ API cuDeviceGetCount(int* count) { return *count = (int)setting("FAKE_CUDA_DEVIC
 API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal < setting("FAKE_CUDA_DEVICES", 1) ? 0 : 101; }
 API cuDeviceGetName(char* name, int bytes, int device) { return snprintf(name, (size_t)bytes, "NVIDIA H100 80GB HBM3"), device * 0; }
 API cuDeviceGetAttribute(int* value, int attribute, int device) {
-  *value = attribute == 16 ? 132 : attribute == 75 ? 9 : attribute == 97 ? 232448 : 0;
+  *value = attribute == 16 ? 132 : attribute == 75 ? (int)setting("FAKE_CUDA_MAJOR", 9) : attribute == 97 ? 232448 : 0;
   return device * 0;
 }
 API cuDeviceTotalMem_v2(size_t* bytes, int device) { return *bytes = (size_t)80 << 30, device * 0; }

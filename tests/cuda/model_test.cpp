@@ -88,3 +88,45 @@ TEST_CASE("layouts asked for are those of the device") {
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.status().message().find("layout 'w11' is none of those that cuda devices read") == 0);
 }
+
+TEST_CASE("a GPU that is too old, and one that nobody knows yet, are refused by their architecture") {
+  if (!have_nvrtc()) return;
+  struct Major {
+    explicit Major(const char* value) { ::setenv("FAKE_CUDA_MAJOR", value, 1); }
+    ~Major() { ::unsetenv("FAKE_CUDA_MAJOR"); }
+  };
+  {
+    const Major old("7");
+    auto device = fake_gpu();
+    const auto model = load(*device, kModels / "llama-gqa", {});
+    REQUIRE_FALSE(model.ok());
+    CHECK_MESSAGE(model.status().message().find("the GPU is sm_70, expected sm_80 or newer") != std::string::npos,
+                  model.status().message());
+  }
+  const Major unknown("99");
+  auto device = fake_gpu();
+  const auto model = load(*device, kModels / "llama-gqa", {});
+  REQUIRE_FALSE(model.ok());
+  CHECK(model.status().code() == Code::unsupported);
+  CHECK_MESSAGE(model.status().message().find(
+                    "does not compile for sm_990a: a GPU that is newer than it needs a newer CUDA run-time compiler") !=
+                    std::string::npos,
+                model.status().message());
+}
+
+TEST_CASE("kernels work where they cannot be kept, and that is said once") {
+  if (!have_nvrtc()) return;
+  std::vector<std::string> said;
+  jit::JitOptions options;
+  options.nvrtc_folders = jit::nvrtc_folders(std::vector<std::string>{TARE_NVRTC_FOLDER});
+  options.cache_folder = kFake + "/inside-a-file";
+  options.warn = [&](const std::string& sentence) { said.push_back(sentence); };
+  const auto jit = jit::make_jit(std::move(options));
+  constexpr jit::SourceFile kFiles[] = {{"k.cuh", "__global__ void first() {}\n__global__ void second() {}\n"}};
+  REQUIRE(jit->add_bundle({"test", kFiles}).ok());
+  CHECK(jit->compile({"k.cuh", "first", "sm_90a"}).ok());
+  CHECK(jit->compile({"k.cuh", "second", "sm_90a"}).ok());
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].find("cannot create the kernel cache ") == 0);
+  CHECK(said[0].find("kernels will be compiled again at the next start") != std::string::npos);
+}

@@ -77,6 +77,32 @@ class Listings(unittest.TestCase):
         found = json.loads(run("devices", "--json")[0])
         self.assertIn("cpu", [d["id"] for d in found["devices"]])
 
+    def test_devices_says_what_was_found_where(self):
+        out, _ = run("devices")
+        # A machine with a driver lists its GPUs and the driver's version, the others the library that was looked for.
+        self.assertRegex(out, "cuda: (NVIDIA driver for CUDA|no NVIDIA driver: libcuda.so.1)")
+        self.assertRegex(out, "jit: NVRTC")
+        self.assertRegex(out, "jit: kernel cache")
+
+    def test_the_kernel_cache_is_listed_and_cleared(self):
+        with tempfile.TemporaryDirectory() as folder:
+            env = {"TARE_KERNEL_CACHE": folder}
+            self.assertEqual(run("cache", "list", env=env)[0], f"{folder}: 0 kernels, 0 bytes\n")
+            (Path(folder) / ("a" * 32 + ".kernel")).write_bytes(b"no kernel")
+            (Path(folder) / "notes.txt").write_text("not ours")
+            out, _ = run("cache", "list", env=env)
+            self.assertIn("cannot be read", out)
+            self.assertIn("1 kernels, 9 bytes", out)
+            self.assertEqual(run("cache", "clear", env=env)[0], f"{folder}: 1 kernels removed\n")
+            self.assertEqual([f.name for f in Path(folder).iterdir()], ["notes.txt"])
+        self.assertIn("not kept", run("cache", "list", env={"TARE_KERNEL_CACHE": "none"})[0])
+        run("cache", code=2)
+
+    @unittest.skipIf(Path("/dev/nvidia0").exists(), "there is a GPU")
+    def test_a_gpu_where_there_is_none_is_refused(self):
+        _, err = run("generate", "-m", TINY, "-p", "a", "--device", "cuda:0", code=1)
+        self.assertIn("no NVIDIA driver", err)
+
     def test_inspect(self):
         facts = json.loads(run("inspect", TINY, "--json")[0])
         self.assertEqual(facts["architecture"], "LlamaForCausalLM")
