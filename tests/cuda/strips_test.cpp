@@ -82,7 +82,7 @@ void comes_back(const Layout& layout, const WeightInfo& info, const std::vector<
 }  // namespace
 
 TEST_CASE("every number comes back, whatever the numbers and the cut") {
-  const auto w12 = make_w12_strips(), dense = make_dense_strips();
+  const auto w12 = make_w12_strips(), w11 = make_w11_strips(), dense = make_dense_strips();
   for (const auto& [rows, columns] :
        {std::pair<int64_t, int64_t>{16, 64}, {48, 192}, {64, 256}, {320, 64}, {160, 1024}})
     for (const Kind kind :
@@ -92,7 +92,7 @@ TEST_CASE("every number comes back, whatever the numbers and the cut") {
       CAPTURE(static_cast<int>(kind));
       const WeightInfo info = matrix(rows, columns);
       const auto plain = numbers(kind, rows, columns, 5);
-      for (const Layout* layout : {w12.get(), dense.get()})
+      for (const Layout* layout : {w12.get(), w11.get(), dense.get()})
         for (const int64_t step : {int64_t{16}, int64_t{48}, rows})
           comes_back(*layout, info, plain, lay(*layout, info, plain, step));
       // Without a survey: plain numbers in records.
@@ -121,6 +121,20 @@ TEST_CASE("trained-like numbers take at most 12.15 bits a weight over a model, h
     bytes += std::ssize(laid.bytes), weights += rows * columns;
   }
   CHECK(static_cast<double>(bytes) * 8 / static_cast<double>(weights) <= 12.15);
+}
+
+TEST_CASE("w11 takes at most 11.5 bits, and falls back to w12 and to plain numbers") {
+  const auto w11 = make_w11_strips();
+  const WeightInfo info = matrix(1024, 1024);
+  const auto note = [&](Kind kind) {
+    const auto plain = numbers(kind, 1024, 1024, 5);
+    const Laid laid = lay(*w11, info, plain, 1024);
+    comes_back(*w11, info, plain, laid);
+    return laid.note;
+  };
+  CHECK_MESSAGE(note(Kind::gaussian).starts_with("w11, 11.3"), note(Kind::gaussian));
+  CHECK_MESSAGE(note(Kind::subnormal).starts_with("dense"), note(Kind::subnormal));
+  CHECK_MESSAGE(note(Kind::random).starts_with("dense"), note(Kind::random));
 }
 
 TEST_CASE("what does not pay lies plain and says why") {

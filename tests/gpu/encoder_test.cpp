@@ -30,7 +30,7 @@ TEST_CASE("matrices laid out by the GPU come back bit for bit") {
   const auto device = open_gpu();
   if (device == nullptr || std::getenv("TARE_TEST_CUDA_DRIVER") != nullptr) return;
   auto stream = std::move(*device->create_stream());
-  for (const char* id : {"w12/cuda-strips", "dense/cuda-strips"})
+  for (const char* id : {"w12/cuda-strips", "w11/cuda-strips", "dense/cuda-strips"})
     for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{16, 64}, {320, 1024}, {7168, 512}, {1024, 4096}})
       for (const Kind kind : {Kind::gaussian, Kind::outliers, Kind::clustered, Kind::random}) {
         CAPTURE(id);

@@ -97,8 +97,8 @@ class FusedInstance final : public Instance {
   };
 
   Status bind_part(const LinearProblem::Part& part, const WeightView& weight, const WeightView& bias) {
-    if (weight.layout != kW12Strips && weight.layout != kDenseStrips)
-      return failure(Code::unsupported, "linear.cuda reads ", kW12Strips, " and ", kDenseStrips, ", ", part.weight.name,
+    if (!is_strips(weight.layout))
+      return failure(Code::unsupported, "linear.cuda reads ", kW12Strips, " and its like, ", part.weight.name,
                      " lies in ", weight.layout);
     TARE_ASSIGN_OR_RETURN(const StripsHead head, read_head(weight.head, weight.bytes, part.weight));
     const MatrixShape shape = shape_of(head);
@@ -106,7 +106,7 @@ class FusedInstance final : public Instance {
       return failure(Code::unsupported, part.weight.name, " has ", shape.leaves, " leaves, the plan expects ",
                      leaves_of(part.weight));
     const auto* data = static_cast<const uint8_t*>(weight.data);
-    const bool coded = shape.code == WeightCode::kW12;
+    const bool coded = shape.code != WeightCode::kDense;
     const MatrixView view{shape, data + head.payload_at, coded ? data + head.headers_at : nullptr,
                           coded ? reinterpret_cast<const uint32_t*>(data + head.overflow_at) : nullptr};
     const int32_t multiprocessors = tools_.launcher.multiprocessors();
@@ -206,7 +206,7 @@ class FusedCandidate final : public KernelCandidate {
   }
   std::vector<std::string> layouts(const Problem&, size_t, size_t position) const override {
     if (position % 2 != 0) return {"dense/rows"};
-    return {std::string(kW12Strips), std::string(kDenseStrips)};
+    return {std::string(kW12Strips), std::string(kW11Strips), std::string(kDenseStrips)};
   }
   KernelConfig fallback(const Problem& problem) const override { return space(problem).front(); }
   std::vector<KernelConfig> space(const Problem& problem) const override {
@@ -248,8 +248,8 @@ class FusedCandidate final : public KernelCandidate {
     const auto bytes = [](const AnyConfig& c) { return need_of(c).partials + need_of(c).flags; };
     int64_t most = bytes(*parsed);
     for (const auto& part : p.parts)
-      for (const WeightCode code : {WeightCode::kW12, WeightCode::kDense})
-        for (const int32_t blocks : {1, 2, 4}) {
+      for (const WeightCode code : {WeightCode::kW12, WeightCode::kW11, WeightCode::kDense})
+        for (const int32_t blocks : {1, 2, 3, 4}) {
           MatrixShape shape = expected_shape(part.weight);
           shape.code = code, shape.header_blocks = blocks;
           const auto rows = static_cast<int32_t>(problem.rows);

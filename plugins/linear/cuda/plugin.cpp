@@ -11,6 +11,7 @@ namespace {
 Status register_plugin(Registrar& registrar) {
   auto* jit = registrar.query<jit::Jit>();
   registrar.add_layout(make_w12_strips(jit));
+  registrar.add_layout(make_w11_strips(jit));
   registrar.add_layout(make_dense_strips(jit));
   if (jit == nullptr) return {};
   TARE_RETURN_IF_ERROR(jit->add_bundle(jit::linear_bundle()));

@@ -99,7 +99,7 @@ class EmbedInstance final : public Instance {
                   .columns = static_cast<int32_t>(table_.inputs()),
                   .strips_per_block = 1,
                   .base = 0};
-    if (table.layout == kDenseStrips || table.layout == kW12Strips) {
+    if (is_strips(table.layout)) {
       TARE_ASSIGN_OR_RETURN(const StripsHead head, read_head(table.head, table.bytes, table_));
       config.records = true, config.code = static_cast<WeightCode>(head.code),
       config.header_blocks = head.header_blocks;
@@ -107,15 +107,17 @@ class EmbedInstance final : public Instance {
       arguments_.overflow = reinterpret_cast<const uint32_t*>(data + head.overflow_at);
       arguments_.strips_per_block = head.strips_per_block, arguments_.base = head.base;
     } else if (table.layout != "dense/rows") {
-      return failure(Code::unsupported, "embed.cuda reads dense/rows, ", kDenseStrips, " and ", kW12Strips, ", ",
-                     table_.name, " lies in ", table.layout);
+      return failure(Code::unsupported, "embed.cuda reads dense/rows, ", kW12Strips, " and its like, ", table_.name,
+                     " lies in ", table.layout);
     }
-    const KernelUse use{
-        "plugins/linear/cuda/embed.cuh",
-        text("tare::linear_cuda::embed<tare::linear_cuda::EmbedConfig{.records = ", config.records ? "true" : "false",
-             ", .code = tare::linear_cuda::WeightCode::", config.code == WeightCode::kW12 ? "kW12" : "kDense",
-             ", .header_blocks = ", config.header_blocks, ", .table = ", expression(config.table),
-             ", .output = ", expression(config.output), "}>")};
+    const KernelUse use{"plugins/linear/cuda/embed.cuh",
+                        text("tare::linear_cuda::embed<tare::linear_cuda::EmbedConfig{.records = ",
+                             config.records ? "true" : "false", ", .code = tare::linear_cuda::WeightCode::",
+                             config.code == WeightCode::kW12   ? "kW12"
+                             : config.code == WeightCode::kW11 ? "kW11"
+                                                               : "kDense",
+                             ", .header_blocks = ", config.header_blocks, ", .table = ", expression(config.table),
+                             ", .output = ", expression(config.output), "}>")};
     TARE_ASSIGN_OR_RETURN(auto kernels, jit::load_kernels(jit_, device_, {&use, 1}));
     kernel_ = std::move(kernels[0]);
     return {};

@@ -72,40 +72,89 @@ void encode_dense_strip(const StripsHead& head, int32_t strip, const uint16_t* p
   }
 }
 
-int64_t encode_w12_strip(const StripsHead& head, int32_t strip, const uint16_t* plain, uint32_t overflow_index,
-                         std::byte* out) {
+namespace {
+
+// A lane's part of a record in w12 or w11: its bytes at their places, its escapes behind those of the lanes before.
+// False: a weight does not fit the code.
+bool encode_lane(const StripsHead& head, uint32_t lane, const uint32_t (&registers)[16], std::byte* payload,
+                 std::vector<uint32_t>& escapes) {
+  const auto code = static_cast<WeightCode>(head.code);
+  const bool short_code = code == WeightCode::kW11;
+  uint32_t kept[16] = {};
+  for (uint32_t r = 0; r < 16; ++r)
+    for (uint32_t half = 0; half < 2; ++half) {
+      const uint32_t weight = (registers[r] >> (16 * half)) & 0xffff;
+      if (in_window(weight, head.base, window_of(code))) {
+        kept[r] |= windowed(weight, head.base) << (16 * half);
+        continue;
+      }
+      bool exact = true;
+      if (short_code) {
+        kept[r] |= (weight & 0x807f) << (16 * half);
+        escapes.push_back(short_escape_entry(lane, r, half, short_escape_exponent(weight, head.base, exact)));
+      } else {
+        escapes.push_back(escape_entry(lane, r, half, scale_weight(weight, kDecodedExponent - head.base, exact)));
+      }
+      if (!exact) return false;
+    }
+  if (short_code) {
+    const ShortWords packed = pack_short(kept);
+    std::memcpy(payload + lane * 16, packed.low, 16);
+    std::memcpy(payload + 512 + lane * 16, packed.low + 4, 16);
+    std::memcpy(payload + 1024 + lane * 8, packed.high, 8);
+    std::memcpy(payload + 1280 + lane * 4, packed.high + 2, 4);
+    return true;
+  }
+  uint32_t words[12];
+  for (uint32_t step = 0; step < 4; ++step) {
+    const uint32_t four[4] = {kept[4 * step], kept[4 * step + 1], kept[4 * step + 2], kept[4 * step + 3]};
+    const StepWords packed = pack_step(four);
+    std::copy(packed.word, packed.word + 3, words + 3 * step);
+  }
+  for (uint32_t plane = 0; plane < 3; ++plane) std::memcpy(payload + plane * 512 + lane * 16, words + 4 * plane, 16);
+  return true;
+}
+
+// The lane's registers as kernels decode them, without escapes.
+void decode_lane(WeightCode code, const std::byte* payload, int lane, uint32_t (&registers)[16]) {
+  if (code == WeightCode::kDense) {
+    for (int step = 0; step < 4; ++step) std::memcpy(registers + 4 * step, payload + step * 512 + lane * 16, 16);
+  } else if (code == WeightCode::kW12) {
+    uint32_t words[12];
+    for (int plane = 0; plane < 3; ++plane) std::memcpy(words + 4 * plane, payload + plane * 512 + lane * 16, 16);
+    for (int step = 0; step < 4; ++step) {
+      const StepRegisters r = unpack_step({{words[3 * step], words[3 * step + 1], words[3 * step + 2]}});
+      std::copy(r.reg, r.reg + 4, registers + 4 * step);
+    }
+  } else {
+    ShortWords words;
+    std::memcpy(words.low, payload + lane * 16, 16);
+    std::memcpy(words.low + 4, payload + 512 + lane * 16, 16);
+    std::memcpy(words.high, payload + 1024 + lane * 8, 8);
+    std::memcpy(words.high + 2, payload + 1280 + lane * 4, 4);
+    const RecordRegisters r = unpack_short(words);
+    std::copy(r.reg, r.reg + 16, registers);
+  }
+}
+
+}  // namespace
+
+int64_t encode_coded_strip(const StripsHead& head, int32_t strip, const uint16_t* plain, uint32_t overflow_index,
+                           std::byte* out) {
   const RecordOrder order = order_of(head);
-  const int header = header_bytes(WeightCode::kW12, head.header_blocks);
-  const auto in_header = static_cast<uint32_t>(escapes_in_header(head.header_blocks));
+  const auto code = static_cast<WeightCode>(head.code);
+  const int header = header_bytes(code, head.header_blocks);
+  const uint32_t in_header = header_escapes(code, head.header_blocks);
   uint32_t overflow = 0;
   std::vector<uint32_t> entries;
   for (int32_t chunk = 0; chunk < order.chunks(); ++chunk) {
     const int64_t record = order.index(strip, chunk);
-    std::byte* const payload = out + head.payload_at + record * payload_bytes(WeightCode::kW12);
+    std::byte* const payload = out + head.payload_at + record * payload_bytes(code);
     entries.clear();
     for (uint32_t lane = 0; lane < 32; ++lane) {
-      uint32_t registers[16], words[12];
+      uint32_t registers[16];
       gather(plain + chunk * kChunkColumns, head.columns, static_cast<int>(lane), registers);
-      for (uint32_t step = 0; step < 4; ++step) {
-        uint32_t kept[4];
-        for (uint32_t r = 0; r < 4; ++r) {
-          kept[r] = 0;
-          for (uint32_t half = 0; half < 2; ++half) {
-            const uint32_t weight = (registers[4 * step + r] >> (16 * half)) & 0xffff;
-            if (in_window(weight, head.base)) {
-              kept[r] |= windowed(weight, head.base) << (16 * half);
-              continue;
-            }
-            bool exact = true;
-            const uint32_t scaled = scale_weight(weight, kDecodedExponent - head.base, exact);
-            if (!exact) return -1;
-            entries.push_back(escape_entry(lane, 4 * step + r, half, scaled));
-          }
-        }
-        const StepWords packed = pack_step(kept);
-        std::copy(packed.word, packed.word + 3, words + 3 * step);
-      }
-      for (int plane = 0; plane < 3; ++plane) std::memcpy(payload + plane * 512 + lane * 16, words + 4 * plane, 16);
+      if (!encode_lane(head, lane, registers, payload, entries)) return -1;
     }
     if (entries.size() > 255) return -1;
     std::byte* const to = out + head.headers_at + record * header;
@@ -114,7 +163,13 @@ int64_t encode_w12_strip(const StripsHead& head, int32_t strip, const uint16_t* 
     const auto count = static_cast<uint32_t>(entries.size()), kept = std::min(count, in_header);
     const uint32_t word = count | (count > in_header ? (overflow_index + overflow) << 8 : 0);
     std::memcpy(to, &word, 4);
-    std::memcpy(to + 4, entries.data(), kept * 4);
+    for (uint32_t i = 0; i < kept; ++i) {
+      const auto narrow = static_cast<uint16_t>(entries[i]);
+      if (code == WeightCode::kW11)
+        std::memcpy(to + 4 + 2 * i, &narrow, 2);
+      else
+        std::memcpy(to + 4 + 4 * i, &entries[i], 4);
+    }
     if (count == kept) continue;
     std::memcpy(out + head.overflow_at + int64_t{overflow_index + overflow} * 4, entries.data() + kept,
                 (count - kept) * 4);
@@ -128,35 +183,31 @@ bool decode_strip(const StripsHead& head, int32_t strip, int32_t first, int32_t 
   const RecordOrder order = order_of(head);
   const auto code = static_cast<WeightCode>(head.code);
   const int shift = kDecodedExponent - head.base;
-  const auto in_header = static_cast<uint32_t>(escapes_in_header(head.header_blocks));
+  const uint32_t in_header = header_escapes(code, head.header_blocks);
   for (int32_t chunk = 0; chunk < order.chunks(); ++chunk) {
     const int64_t record = order.index(strip, chunk);
-    const std::byte* const payload = in + head.payload_at + record * payload_bytes(code);
     uint32_t all[32][16];
-    for (int lane = 0; lane < 32; ++lane) {
-      if (code == WeightCode::kDense) {
-        for (int step = 0; step < 4; ++step) std::memcpy(all[lane] + 4 * step, payload + step * 512 + lane * 16, 16);
-        continue;
-      }
-      uint32_t words[12];
-      for (int plane = 0; plane < 3; ++plane) std::memcpy(words + 4 * plane, payload + plane * 512 + lane * 16, 16);
-      for (int step = 0; step < 4; ++step) {
-        const StepRegisters r = unpack_step({{words[3 * step], words[3 * step + 1], words[3 * step + 2]}});
-        std::copy(r.reg, r.reg + 4, all[lane] + 4 * step);
-      }
-    }
-    if (code == WeightCode::kW12) {
+    for (int lane = 0; lane < 32; ++lane)
+      decode_lane(code, in + head.payload_at + record * payload_bytes(code), lane, all[lane]);
+    if (code != WeightCode::kDense) {
       const std::byte* const header = in + head.headers_at + record * header_bytes(code, head.header_blocks);
       uint32_t word;
       std::memcpy(&word, header, 4);
       const uint32_t count = word & 255;
       if (count > in_header && int64_t{word >> 8} + count - in_header > head.overflow_entries) return false;
       for (uint32_t i = 0; i < count; ++i) {
-        uint32_t entry;
-        const std::byte* const from =
-            i < in_header ? header + 4 + 4 * i : in + head.overflow_at + (int64_t{word >> 8} + i - in_header) * 4;
-        std::memcpy(&entry, from, 4);
-        all[escape_lane(entry)][escape_register(entry)] ^= escape_bits(entry) << (16 * escape_half(entry));
+        uint32_t entry = 0;
+        if (i >= in_header)
+          std::memcpy(&entry, in + head.overflow_at + (int64_t{word >> 8} + i - in_header) * 4, 4);
+        else if (code == WeightCode::kW11)
+          std::memcpy(&entry, header + 4 + 2 * i, 2);
+        else
+          std::memcpy(&entry, header + 4 + 4 * i, 4);
+        if (code == WeightCode::kW11)
+          all[short_escape_lane(entry)][short_escape_register(entry)] ^= short_escape_bits(entry)
+                                                                         << (16 * short_escape_half(entry));
+        else
+          all[escape_lane(entry)][escape_register(entry)] ^= escape_bits(entry) << (16 * escape_half(entry));
       }
       for (auto& lane : all)
         for (uint32_t& r : lane) r = unscale_weight(r & 0xffff, shift) | unscale_weight(r >> 16, shift) << 16;

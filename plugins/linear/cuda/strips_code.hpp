@@ -19,11 +19,17 @@ struct StripCounts {
 };
 StripCounts count_strip(const uint16_t* rows, int64_t columns);
 
-// `plain`: 16 rows; `payload` and `headers`: of the whole matrix. w12 writes the strip's overflow entries from
-// `overflow_index` on and returns how many; -1: a weight or a record does not fit the code.
+// Escapes that a header of so many blocks holds.
+constexpr uint32_t header_escapes(WeightCode code, int32_t header_blocks) {
+  return static_cast<uint32_t>(code == WeightCode::kW11 ? short_escapes_in_header(header_blocks)
+                                                        : escapes_in_header(header_blocks));
+}
+
+// `plain`: 16 rows; `out`: of the whole matrix. The coded ones write the strip's overflow entries from `overflow_index`
+// on and return how many; -1: a weight or a record does not fit the code.
 void encode_dense_strip(const StripsHead& head, int32_t strip, const uint16_t* plain, std::byte* out);
-int64_t encode_w12_strip(const StripsHead& head, int32_t strip, const uint16_t* plain, uint32_t overflow_index,
-                         std::byte* out);
+int64_t encode_coded_strip(const StripsHead& head, int32_t strip, const uint16_t* plain, uint32_t overflow_index,
+                           std::byte* out);
 // Rows [first, last) of a strip into `plain`. False: a header points past the overflow list.
 bool decode_strip(const StripsHead& head, int32_t strip, int32_t first, int32_t last, const std::byte* in,
                   uint16_t* plain);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "jit/cuda_launch.hpp"
 #include "plugins/linear/cuda/arguments.hpp"
@@ -15,18 +16,19 @@ namespace {
 
 class StripsEncoder final : public DeviceEncoder {
  public:
-  StripsEncoder(jit::Jit& jit, Device& device, jit::CudaLaunch& launcher, bool coded)
-      : jit_(jit), device_(device), launcher_(launcher), coded_(coded) {}
+  StripsEncoder(jit::Jit& jit, Device& device, jit::CudaLaunch& launcher, WeightCode densest)
+      : jit_(jit), device_(device), launcher_(launcher), densest_(densest) {}
 
   Result<Encoded> encode(Stream& stream, const WeightInfo& weight, const void* plain, std::string_view label) override {
     if (Verdict v = fits_records(weight); !v) return failure(Code::unsupported, weight.name, ": ", v.reason);
     TARE_ASSIGN_OR_RETURN(const StripsHead head, plan(stream, weight, plain));
     Encoded out;
-    out.pays = !coded_ || head.code == static_cast<int32_t>(WeightCode::kW12);
+    out.pays = densest_ == WeightCode::kDense || head.code != static_cast<int32_t>(WeightCode::kDense);
     const auto bits =
         std::lround(800 * static_cast<double>(head.bytes) / static_cast<double>(int64_t{head.rows} * head.columns));
-    out.note = text(head.code == static_cast<int32_t>(WeightCode::kW12) ? "w12, " : "dense, ", bits / 100, ".",
-                    bits / 10 % 10, bits % 10, " bits a weight", out.pays ? "" : ": w12 does not pay");
+    constexpr std::string_view names[] = {"dense, ", "w12, ", "w11, "};
+    out.note = text(names[static_cast<size_t>(head.code)], bits / 100, ".", bits / 10 % 10, bits % 10, " bits a weight",
+                    out.pays ? "" : ": no code pays");
     TARE_ASSIGN_OR_RETURN(out.buffer, device_.allocate(static_cast<size_t>(head.bytes), Purpose::weights, label));
     auto* const base = static_cast<uint8_t*>(out.buffer->data());
     const int64_t end = head.overflow_at + head.overflow_entries * 4;
@@ -39,28 +41,39 @@ class StripsEncoder final : public DeviceEncoder {
   }
 
  private:
-  // What the matrix will be: counts escapes by packing into scratch, with longer headers until they hold enough.
+  // What the matrix will be: in the densest code that pays.
   Result<StripsHead> plan(Stream& stream, const WeightInfo& weight, const void* plain) {
     const RecordOrder order = order_of(weight);
-    const StripsHead dense = strips_head(WeightCode::kDense, order, leaves_of(weight), 1, 0, 0);
-    if (!coded_) return dense;
-    const int64_t numbers = order.records() * kRecordWeights;
-    TARE_ASSIGN_OR_RETURN(const auto counts, histogram(stream, plain, numbers));
-    const WindowChoice window = choose_window(counts);
-    if (counts[255] > 0 || static_cast<double>(window.outside) > kMostEscapes * static_cast<double>(numbers))
-      return dense;
+    if (densest_ != WeightCode::kDense) {
+      TARE_ASSIGN_OR_RETURN(const auto counts, histogram(stream, plain, order.records() * kRecordWeights));
+      for (const WeightCode code : {WeightCode::kW11, WeightCode::kW12}) {
+        if (code > densest_ || counts[255] > 0) continue;  // the denser, the larger
+        TARE_ASSIGN_OR_RETURN(const auto head, coded(stream, weight, plain, code, counts));
+        if (head) return *head;
+      }
+    }
+    return strips_head(WeightCode::kDense, order, leaves_of(weight), 1, 0, 0);
+  }
+  // Counts escapes by packing into scratch, with longer headers until they hold enough; nothing: the code does not pay.
+  Result<std::optional<StripsHead>> coded(Stream& stream, const WeightInfo& weight, const void* plain, WeightCode code,
+                                          const std::array<uint64_t, 256>& counts) {
+    const RecordOrder order = order_of(weight);
+    const WindowChoice window = choose_window(counts, window_of(code));
+    if (static_cast<double>(window.outside) >
+        most_escapes(code) * static_cast<double>(order.records() * kRecordWeights))
+      return std::optional<StripsHead>();
     const auto capacity = static_cast<uint32_t>(std::min<uint64_t>(window.outside, (uint64_t{1} << 24) - 1));
-    for (int32_t blocks = 1;;) {
-      const StripsHead tried = strips_head(WeightCode::kW12, order, leaves_of(weight), blocks, window.base, capacity);
+    for (int32_t blocks = first_header_blocks(code);;) {
+      const StripsHead tried = strips_head(code, order, leaves_of(weight), blocks, window.base, capacity);
       TARE_RETURN_IF_ERROR(room(scratch_, tried.bytes));
       TARE_RETURN_IF_ERROR(pack(stream, tried, plain, static_cast<uint8_t*>(scratch_->data()), capacity));
       uint32_t found[2] = {};
       TARE_RETURN_IF_ERROR(device_.copy_out(stream, found, counters_->data(), sizeof found));
       TARE_RETURN_IF_ERROR(stream.synchronize());
-      const int32_t better = found[1] > 0 ? 0 : choose_header_blocks(blocks, found[0], order.records());
-      if (better == 0) return dense;
+      const int32_t better = found[1] > 0 ? 0 : choose_header_blocks(blocks, found[0], order.records(), code);
+      if (better == 0) return std::optional<StripsHead>();
       if (better == blocks)
-        return strips_head(WeightCode::kW12, order, leaves_of(weight), blocks, window.base, found[0]);
+        return std::optional<StripsHead>(strips_head(code, order, leaves_of(weight), blocks, window.base, found[0]));
       blocks = better;
     }
   }
@@ -116,17 +129,17 @@ class StripsEncoder final : public DeviceEncoder {
   jit::Jit& jit_;
   Device& device_;
   jit::CudaLaunch& launcher_;
-  const bool coded_;
+  const WeightCode densest_;
   std::unique_ptr<Buffer> scratch_, counters_;
   std::vector<std::shared_ptr<jit::CudaKernel>> kept_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<DeviceEncoder>> make_strips_encoder(jit::Jit& jit, Device& device, bool coded) {
+Result<std::unique_ptr<DeviceEncoder>> make_strips_encoder(jit::Jit& jit, Device& device, WeightCode densest) {
   auto* launcher = static_cast<jit::CudaLaunch*>(device.query(jit::CudaLaunch::kInterface));
   if (launcher == nullptr) return std::unique_ptr<DeviceEncoder>();
-  return std::unique_ptr<DeviceEncoder>(std::make_unique<StripsEncoder>(jit, device, *launcher, coded));
+  return std::unique_ptr<DeviceEncoder>(std::make_unique<StripsEncoder>(jit, device, *launcher, densest));
 }
 
 }  // namespace tare::linear_cuda

@@ -5,10 +5,11 @@
 
 #include "core/api/kernel.hpp"
 #include "jit/jit.hpp"
+#include "plugins/linear/cuda/record.hpp"
 
 namespace tare::linear_cuda {
 
-// coded: w12 where it pays. Null where `device` launches no CUDA kernels.
-Result<std::unique_ptr<DeviceEncoder>> make_strips_encoder(jit::Jit& jit, Device& device, bool coded);
+// densest: the code that is taken where it pays. Null where `device` launches no CUDA kernels.
+Result<std::unique_ptr<DeviceEncoder>> make_strips_encoder(jit::Jit& jit, Device& device, WeightCode densest);
 
 }  // namespace tare::linear_cuda

@@ -71,11 +71,12 @@ class StripsPlan final : public LayoutPlan {
         escapes_(escapes),
         reason_(std::move(reason)) {}
   int64_t bytes() const noexcept override { return head_.bytes; }
-  bool pays() const noexcept override { return code() == WeightCode::kW12; }
+  bool pays() const noexcept override { return code() != WeightCode::kDense; }
   std::string note() const override {
     const auto numbers = static_cast<double>(int64_t{head_.rows} * head_.columns);
-    std::string out = text(pays() ? "w12, " : "dense, ", hundredths(8 * static_cast<double>(head_.bytes) / numbers),
-                           " bits a weight");
+    constexpr std::string_view names[] = {"dense, ", "w12, ", "w11, "};
+    std::string out = text(names[static_cast<size_t>(head_.code)],
+                           hundredths(8 * static_cast<double>(head_.bytes) / numbers), " bits a weight");
     if (pays())
       out += text(", escapes ", hundredths(100 * static_cast<double>(escapes_) / numbers), " %, headers of ",
                   header_bytes(code(), head_.header_blocks), " bytes");
@@ -87,9 +88,10 @@ class StripsPlan final : public LayoutPlan {
     if (row_begin == 0) write_ends(head_, out);
     for (int64_t row = row_begin; row < row_end; row += kStripRows) {
       const auto strip = static_cast<size_t>(row / kStripRows);
-      const int64_t wrote = encode_w12_strip(head_, static_cast<int32_t>(strip),
-                                             static_cast<const uint16_t*>(plain) + (row - row_begin) * weight_.inputs(),
-                                             overflow_[strip], static_cast<std::byte*>(out));
+      const int64_t wrote =
+          encode_coded_strip(head_, static_cast<int32_t>(strip),
+                             static_cast<const uint16_t*>(plain) + (row - row_begin) * weight_.inputs(),
+                             overflow_[strip], static_cast<std::byte*>(out));
       if (wrote != int64_t{overflow_[strip + 1]} - overflow_[strip])
         return failure(Code::internal, layout_, ": rows ", row, " of ", weight_.name,
                        " are not those that were surveyed");
@@ -109,8 +111,11 @@ class StripsPlan final : public LayoutPlan {
 
 class StripsSurvey final : public LayoutSurvey {
  public:
-  StripsSurvey(std::string_view layout, WeightInfo weight)
-      : layout_(layout), weight_(std::move(weight)), strips_(static_cast<size_t>(weight_.outputs() / kStripRows)) {}
+  StripsSurvey(std::string_view layout, WeightInfo weight, WeightCode densest)
+      : layout_(layout),
+        weight_(std::move(weight)),
+        densest_(densest),
+        strips_(static_cast<size_t>(weight_.outputs() / kStripRows)) {}
   Status look(int64_t row_begin, int64_t row_end, const void* plain) noexcept override {
     TARE_RETURN_IF_ERROR(check_rows(layout_, weight_, row_begin, row_end, true));
     for (int64_t row = row_begin; row < row_end; row += kStripRows)
@@ -119,56 +124,68 @@ class StripsSurvey final : public LayoutSurvey {
     return {};
   }
   Result<std::unique_ptr<LayoutPlan>> finish() override {
-    std::array<uint64_t, 256> total{};
-    int32_t least = 255, most = 0;
-    bool has_255 = false;
     for (const StripCounts& s : strips_) {
-      for (size_t i = 0; i < s.exponents.size(); ++i) total[s.exponents[i]] += s.counts[i];
-      least = std::min(least, s.least), most = std::max(most, s.most), has_255 |= s.has_255;
+      for (size_t i = 0; i < s.exponents.size(); ++i) total_[s.exponents[i]] += s.counts[i];
+      least_ = std::min(least_, s.least), most_ = std::max(most_, s.most), has_255_ |= s.has_255;
     }
-    const WindowChoice window = choose_window(total);
-    const int shift = kDecodedExponent - window.base;
-    const auto numbers = static_cast<double>(weight_.outputs() * weight_.inputs());
-    const auto dense = [&](std::string reason) {
-      return std::unique_ptr<LayoutPlan>(std::make_unique<StripsPlan>(
-          layout_, weight_, dense_head(weight_), std::vector<uint32_t>{}, uint64_t{0}, std::move(reason)));
+    std::string reason;
+    if (densest_ == WeightCode::kW11)
+      if (auto plan = planned(WeightCode::kW11, reason)) return plan;
+    if (auto plan = planned(WeightCode::kW12, reason)) return plan;
+    return std::unique_ptr<LayoutPlan>(std::make_unique<StripsPlan>(
+        layout_, weight_, dense_head(weight_), std::vector<uint32_t>{}, uint64_t{0}, std::move(reason)));
+  }
+
+ private:
+  // Null, with the reason added, when the code does not pay.
+  std::unique_ptr<LayoutPlan> planned(WeightCode code, std::string& reason) const {
+    const std::string_view name = code == WeightCode::kW11 ? "w11" : "w12";
+    const auto because = [&](const auto&... parts) {
+      reason += text(reason.empty() ? "" : "; ", name, " does not pay: ", parts...);
+      return nullptr;
     };
-    if (has_255) return dense("w12 does not pay: there are infinities or NaN");
-    if (least + shift < 1 || most + shift > 254)
-      return dense(text("w12 does not pay: exponents from ", least, " to ", most, " leave the range that it holds"));
-    if (static_cast<double>(window.outside) > kMostEscapes * numbers)
-      return dense(text("w12 does not pay: ", hundredths(100 * static_cast<double>(window.outside) / numbers),
-                        " % of the numbers lie outside its ", kWindow, " exponents, at most 1 %"));
+    if (has_255_) return because("there are infinities or NaN");
+    const WindowChoice window = choose_window(total_, window_of(code));
+    const auto numbers = static_cast<double>(weight_.outputs() * weight_.inputs());
+    if (static_cast<double>(window.outside) > most_escapes(code) * numbers)
+      return because(hundredths(100 * static_cast<double>(window.outside) / numbers),
+                     " % of the numbers lie outside its ", window_of(code), " exponents, at most ",
+                     hundredths(100 * most_escapes(code)), " %");
+    if (!holds(code, window.base))
+      return because("exponents from ", least_, " to ", most_, " leave the range that it holds");
     const RecordOrder order = order_of(weight_);
-    std::vector<uint32_t> overflow;
-    for (int32_t blocks = 1;;) {
+    for (int32_t blocks = first_header_blocks(code);;) {
       bool crowded = false;
-      overflow = overflow_of(window.base, blocks, crowded);
-      const int32_t better = crowded ? 0 : choose_header_blocks(blocks, overflow.back(), order.records());
-      if (better == 0) return dense("w12 does not pay: its escapes lie in heaps");
+      std::vector<uint32_t> overflow = overflow_of(code, window.base, blocks, crowded);
+      const int32_t better = crowded ? 0 : choose_header_blocks(blocks, overflow.back(), order.records(), code);
+      if (better == 0) return because("its escapes lie in heaps");
       if (better == blocks) {
-        const StripsHead head =
-            strips_head(WeightCode::kW12, order, leaves_of(weight_), blocks, window.base, overflow.back());
-        return std::unique_ptr<LayoutPlan>(
-            std::make_unique<StripsPlan>(layout_, weight_, head, std::move(overflow), window.outside, std::string()));
+        const StripsHead head = strips_head(code, order, leaves_of(weight_), blocks, window.base, overflow.back());
+        return std::make_unique<StripsPlan>(layout_, weight_, head, std::move(overflow), window.outside, reason);
       }
       blocks = better;
     }
   }
-
- private:
+  // Are all exponents among those that an escape of the code can say?
+  bool holds(WeightCode code, int32_t base) const noexcept {
+    if (least_ > most_) return true;  // nothing but zeros
+    if (code == WeightCode::kW11)
+      return least_ >= 1 && least_ - base + kShortExponentBias >= 1 && most_ - base + kShortExponentBias <= 63;
+    const int shift = kDecodedExponent - base;
+    return least_ + shift >= 1 && most_ + shift <= 254;
+  }
   // Index of each strip's first overflow entry, and the end. crowded: a record has more escapes than a header counts,
   // or the list more entries than one reaches.
-  std::vector<uint32_t> overflow_of(int32_t base, int32_t header_blocks, bool& crowded) const {
+  std::vector<uint32_t> overflow_of(WeightCode code, int32_t base, int32_t header_blocks, bool& crowded) const {
     std::vector<uint32_t> out{0};
-    const auto in_header = static_cast<uint32_t>(escapes_in_header(header_blocks));
+    const uint32_t in_header = header_escapes(code, header_blocks);
     uint64_t at = 0;
     for (const StripCounts& s : strips_) {
       size_t i = 0;
       for (const uint8_t kinds : s.kinds) {
         uint32_t escapes = 0;
         for (const size_t end = i + kinds; i < end; ++i)
-          if (s.exponents[i] < base || s.exponents[i] >= base + kWindow) escapes += s.counts[i];
+          if (s.exponents[i] < base || s.exponents[i] >= base + window_of(code)) escapes += s.counts[i];
         crowded |= escapes > 255;
         at += escapes > in_header ? escapes - in_header : 0;
       }
@@ -180,12 +197,16 @@ class StripsSurvey final : public LayoutSurvey {
 
   const std::string layout_;
   const WeightInfo weight_;
+  const WeightCode densest_;
   std::vector<StripCounts> strips_;
+  std::array<uint64_t, 256> total_{};
+  int32_t least_ = 255, most_ = 0;
+  bool has_255_ = false;
 };
 
 class StripsLayout final : public Layout {
  public:
-  StripsLayout(std::string_view id, bool coded, jit::Jit* jit) : id_(id), coded_(coded), jit_(jit) {}
+  StripsLayout(std::string_view id, WeightCode densest, jit::Jit* jit) : id_(id), densest_(densest), jit_(jit) {}
   std::string_view id() const noexcept override { return id_; }
   std::string_view device_kind() const noexcept override { return "cuda"; }
   Verdict supports(const WeightInfo& weight) const noexcept override { return fits_records(weight); }
@@ -193,20 +214,21 @@ class StripsLayout final : public Layout {
     return fits_records(weight) ? dense_head(weight).bytes : 0;
   }
   int64_t expected_bytes(const WeightInfo& weight) const noexcept override {
-    if (!coded_ || !fits_records(weight)) return bytes(weight);
-    // Trained weights: three of ten thousand are escapes, and few records have more than fit into a header.
+    if (densest_ == WeightCode::kDense || !fits_records(weight)) return bytes(weight);
+    // Trained weights: few records have more escapes than fit into a w12 header, many more than into one of w11.
     const RecordOrder order = order_of(weight);
-    return strips_head(WeightCode::kW12, order, leaves_of(weight), 1, 112, order.records() / 64).bytes;
+    const int64_t listed = densest_ == WeightCode::kW11 ? order.records() * 2 : order.records() / 64;
+    return strips_head(densest_, order, leaves_of(weight), first_header_blocks(densest_), 112, listed).bytes;
   }
   int64_t row_granule() const noexcept override { return kStripRows; }
   Result<std::unique_ptr<LayoutSurvey>> survey(const WeightInfo& weight) const override {
-    if (!coded_) return std::unique_ptr<LayoutSurvey>();
+    if (densest_ == WeightCode::kDense) return std::unique_ptr<LayoutSurvey>();
     if (Verdict v = supports(weight); !v) return failure(Code::unsupported, id_, ": ", weight.name, ": ", v.reason);
-    return std::unique_ptr<LayoutSurvey>(std::make_unique<StripsSurvey>(id_, weight));
+    return std::unique_ptr<LayoutSurvey>(std::make_unique<StripsSurvey>(id_, weight, densest_));
   }
   Result<std::unique_ptr<DeviceEncoder>> device_encoder(Device& device) const override {
     if (jit_ == nullptr) return std::unique_ptr<DeviceEncoder>();
-    return make_strips_encoder(*jit_, device, coded_);
+    return make_strips_encoder(*jit_, device, densest_);
   }
   Status encode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* plain,
                 void* out) const override {
@@ -232,7 +254,7 @@ class StripsLayout final : public Layout {
 
  private:
   const std::string_view id_;
-  const bool coded_;
+  const WeightCode densest_;
   jit::Jit* const jit_;  // null: the host alone lays out
 };
 
@@ -263,13 +285,15 @@ Result<StripsHead> read_head(const void* data, int64_t bytes, const WeightInfo& 
   if (head.rows != weight.outputs() || head.columns != weight.inputs())
     return invalid("the head is of [", head.rows, ", ", head.columns, "], expected [", weight.outputs(), ", ",
                    weight.inputs(), "] of ", weight.name);
-  const bool coded = head.code == static_cast<int32_t>(WeightCode::kW12);
-  if ((!coded && head.code != 0) || head.strips_per_block < 1 ||
-      head.rows % (kStripRows * head.strips_per_block) != 0 || head.leaves < 1 ||
+  if (head.code < 0 || head.code > static_cast<int32_t>(WeightCode::kW11))
+    return invalid(weight.name, " lies in a code ", head.code, " that is none");
+  const auto code = static_cast<WeightCode>(head.code);
+  const bool coded = code != WeightCode::kDense;
+  if (head.strips_per_block < 1 || head.rows % (kStripRows * head.strips_per_block) != 0 || head.leaves < 1 ||
       head.columns % (kChunkColumns * head.leaves) != 0 || head.overflow_entries < 0 ||
       head.overflow_entries >= int64_t{1} << 24 ||
-      (coded && ((head.header_blocks != 1 && head.header_blocks != 2 && head.header_blocks != 4) || head.base < 1 ||
-                 head.base + kWindow > 255)))
+      (coded &&
+       (head.header_blocks < 1 || head.header_blocks > 4 || head.base < 1 || head.base + window_of(code) > 255)))
     return invalid(weight.name, " has a head that contradicts itself");
   const StripsHead wanted =
       strips_head(static_cast<WeightCode>(head.code), {head.rows, head.columns, head.strips_per_block}, head.leaves,
@@ -287,8 +311,13 @@ MatrixShape shape_of(const StripsHead& h) noexcept {
 }
 
 std::unique_ptr<Layout> make_dense_strips(jit::Jit* jit) {
-  return std::make_unique<StripsLayout>(kDenseStrips, false, jit);
+  return std::make_unique<StripsLayout>(kDenseStrips, WeightCode::kDense, jit);
 }
-std::unique_ptr<Layout> make_w12_strips(jit::Jit* jit) { return std::make_unique<StripsLayout>(kW12Strips, true, jit); }
+std::unique_ptr<Layout> make_w11_strips(jit::Jit* jit) {
+  return std::make_unique<StripsLayout>(kW11Strips, WeightCode::kW11, jit);
+}
+std::unique_ptr<Layout> make_w12_strips(jit::Jit* jit) {
+  return std::make_unique<StripsLayout>(kW12Strips, WeightCode::kW12, jit);
+}
 
 }  // namespace tare::linear_cuda

@@ -10,9 +10,13 @@
 
 namespace tare::linear_cuda {
 
-constexpr std::string_view kDenseStrips = "dense/cuda-strips", kW12Strips = "w12/cuda-strips";
+constexpr std::string_view kDenseStrips = "dense/cuda-strips", kW12Strips = "w12/cuda-strips",
+                           kW11Strips = "w11/cuda-strips";
+constexpr bool is_strips(std::string_view layout) {
+  return layout == kDenseStrips || layout == kW12Strips || layout == kW11Strips;
+}
 // Above so many escapes a weight, longer headers and lists would eat what the code saves.
-constexpr double kMostEscapes = 0.01;
+constexpr double most_escapes(WeightCode code) { return code == WeightCode::kW11 ? 0.03 : 0.01; }
 
 // Does the matrix fit into records? Otherwise what does not.
 Verdict fits_records(const WeightInfo& weight) noexcept;
@@ -27,5 +31,6 @@ MatrixShape shape_of(const StripsHead& head) noexcept;
 // With a compiler, which outlives them, they also lay matrices out on the GPU itself.
 std::unique_ptr<Layout> make_dense_strips(jit::Jit* jit = nullptr);
 std::unique_ptr<Layout> make_w12_strips(jit::Jit* jit = nullptr);
+std::unique_ptr<Layout> make_w11_strips(jit::Jit* jit = nullptr);
 
 }  // namespace tare::linear_cuda
