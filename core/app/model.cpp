@@ -197,10 +197,12 @@ Result<LoadedModel> load_model(const Host& host, PlannedModel planned, Device& d
     out.layout_notes.push_back(
         text(planned.description.program->weights[static_cast<size_t>(w)].name, ": ", (*weights)->note(w)));
   for (const std::string& note : out.layout_notes) host.log().info(note);
-  // Codes may take more than was expected of them; state has the rest.
+  // Codes may take more than was expected of them; then state has the rest, and never more than was planned.
   const int64_t expected = std::exchange(planned.memory.weights, (*weights)->bytes());
-  if (Status status = size_state(*planned.description.program, planned.executor, planned.budget, out.name,
-                                 planned.memory, planned.pages);
+  if (Status status = planned.memory.weights <= expected
+                          ? Status()
+                          : size_state(*planned.description.program, planned.executor, planned.budget, out.name,
+                                       planned.memory, planned.pages);
       !status.ok())
     return std::move(status).in(text(expected, " bytes of weights were expected"));
   out.memory = planned.memory;
