@@ -28,6 +28,7 @@ struct CommandLine {
 void add_serve(CLI::App& app, CommandLine& line);
 void add_generate(CLI::App& app, CommandLine& line);
 void add_bench(CLI::App& app, CommandLine& line);
+void add_bench_linear(CLI::App& bench, CommandLine& line);
 void add_inspect(CLI::App& app, CommandLine& line);
 void add_pack(CLI::App& app, CommandLine& line);
 void add_unpack(CLI::App& app, CommandLine& line);

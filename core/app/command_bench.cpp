@@ -135,6 +135,7 @@ int run(const CommandLine& line, const Options& o) {
 void add_bench(CLI::App& app, CommandLine& line) {
   auto* bench = app.add_subcommand("bench", "Measure");
   bench->require_subcommand(1);
+  add_bench_linear(*bench, line);
   auto* command = bench->add_subcommand("model", "Prompt and decode rates of a model");
   auto o = std::make_shared<Options>();
   o->model.add_to(*command);

@@ -1,0 +1,211 @@
+#include "core/app/linear_records.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdio>
+#include <fstream>
+#include <tuple>
+
+namespace tare {
+namespace json = boost::json;
+namespace {
+
+double number(const json::object& o, std::string_view key) {
+  const json::value* v = o.if_contains(key);
+  return v != nullptr && v->is_number() ? v->to_number<double>() : 0;
+}
+std::string word(const json::object& o, std::string_view key, std::string_view otherwise = "") {
+  const json::value* v = o.if_contains(key);
+  return std::string(v != nullptr && v->is_string() ? std::string_view(v->as_string()) : otherwise);
+}
+
+LinearRow row_of(const json::object& o) {
+  LinearRow r{.device = word(o, "device"), .code = word(o, "code", "w12"), .weights = word(o, "weights")};
+  r.tokens = static_cast<int64_t>(number(o, "tokens"));
+  r.resident_bytes = static_cast<int64_t>(number(o, "resident_bytes"));
+  r.us = number(o, "us"), r.vendor_us = number(o, "vendor_us");
+  r.without_dependent_us = number(o, "without_dependent_us"), r.dense_us = number(o, "dense_us");
+  r.limit_share = number(o, "limit_share");
+  r.sustained_us = number(o, "sustained_us"), r.sustained_vendor_us = number(o, "sustained_vendor_us");
+  r.fixed_order_us = number(o, "fixed_order_us"), r.free_order_us = number(o, "free_order_us");
+  r.stale = o.if_contains("measured") != nullptr;
+  if (const json::value* configs = o.if_contains("configs"); configs != nullptr && configs->is_array()) {
+    for (const json::value& c : configs->as_array())
+      if (c.is_string()) r.configs.emplace_back(c.as_string());
+  }
+  if (const json::value* kernels = o.if_contains("kernels"); kernels != nullptr && kernels->is_array()) {
+    for (const json::value& k : kernels->as_array())
+      if (k.is_object()) r.ptx.push_back(word(k.as_object(), "ptx"));
+  }
+  return r;
+}
+
+// "1.46x", or a dash for what was not measured.
+std::string times(double ratio) {
+  if (ratio <= 0) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2fx", ratio);
+  return text;
+}
+std::string fixed(double value, int decimals) {
+  if (value <= 0) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+std::string price(const LinearRow& r) {
+  if (r.free_order_us <= 0) return "-";
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f %%", r.order_price() * 100);
+  return text;
+}
+
+// Rows of one device and code, in order.
+template <class Visit>
+void by_group(const LinearRecords& records, Visit&& visit) {
+  for (size_t begin = 0; begin < records.rows.size();) {
+    size_t end = begin;
+    const LinearRow& first = records.rows[begin];
+    while (end < records.rows.size() && records.rows[end].device == first.device &&
+           records.rows[end].code == first.code)
+      ++end;
+    visit(std::vector<LinearRow>(records.rows.begin() + static_cast<std::ptrdiff_t>(begin),
+                                 records.rows.begin() + static_cast<std::ptrdiff_t>(end)));
+    begin = end;
+  }
+}
+
+std::string exactness(const LinearRecords& records) {
+  return std::to_string(records.wrong) + " of " + std::to_string(records.comparisons) +
+         " comparisons of whole outputs with the dense reference differ";
+}
+
+}  // namespace
+
+Status read_linear_records(const std::string& path, LinearRecords& records) {
+  std::ifstream in(path);
+  if (!in) return failure(Code::not_found, path, " cannot be read");
+  int at = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++at;
+    if (line.empty()) continue;
+    boost::system::error_code error;
+    const json::value value = json::parse(line, error);
+    if (error || !value.is_object()) return invalid(path, ":", at, " is no JSON object");
+    const json::object& o = value.as_object();
+    const std::string kind = word(o, "kind");
+    if (kind == "exactness") {
+      records.comparisons += static_cast<int64_t>(number(o, "comparisons"));
+      records.wrong += static_cast<int64_t>(number(o, "wrong"));
+    }
+    if (kind != "layer") continue;
+    LinearRow row = row_of(o);
+    if (row.tokens <= 0 || row.us <= 0)
+      return invalid(path, ":", at, " is a layer's record without \"tokens\" and \"us\"");
+    records.rows.push_back(std::move(row));
+  }
+  std::ranges::stable_sort(records.rows, {}, [](const LinearRow& r) { return std::tie(r.device, r.code, r.tokens); });
+  return {};
+}
+
+std::string linear_text(const LinearRecords& records) {
+  std::string out;
+  by_group(records, [&](const std::vector<LinearRow>& rows) {
+    out += rows[0].device + ", " + rows[0].code + "\n";
+    char line[256];
+    std::snprintf(line, sizeof line, "%6s %10s %10s %8s %10s %7s %8s %8s %10s %8s\n", "rows", "ours us", "vendor us",
+                  "burst", "sustained", "limit", "bytes", "kernel", "dependent", "order");
+    out += line;
+    for (const LinearRow& r : rows) {
+      std::snprintf(line, sizeof line, "%6lld %10.1f %10.1f %8s %10s %5.0f %% %8s %8s %10s %8s%s\n",
+                    static_cast<long long>(r.tokens), r.us, r.vendor_us, times(r.speed_up()).c_str(),
+                    times(r.sustained_speed_up()).c_str(), r.limit_share * 100, times(r.bytes()).c_str(),
+                    times(r.kernel()).c_str(), times(r.dependent()).c_str(), price(r).c_str(),
+                    r.stale ? "  stale" : "");
+      out += line;
+    }
+    out += "\n";
+  });
+  return out + exactness(records) + "\n";
+}
+
+std::string linear_json(const LinearRecords& records) {
+  json::array rows;
+  for (const LinearRow& r : records.rows) {
+    json::object row{{"device", r.device},
+                     {"code", r.code},
+                     {"rows", r.tokens},
+                     {"us", r.us},
+                     {"vendor_us", r.vendor_us},
+                     {"speed_up", r.speed_up()},
+                     {"resident_bytes", r.resident_bytes},
+                     {"limit_share", r.limit_share},
+                     {"stale", r.stale},
+                     {"ptx", json::array(r.ptx.begin(), r.ptx.end())}};
+    if (r.sustained_us > 0) row["sustained_speed_up"] = r.sustained_speed_up();
+    if (r.dense_us > 0) row["gain"] = {{"bytes", r.bytes()}, {"kernel", r.kernel()}, {"dependent", r.dependent()}};
+    if (r.free_order_us > 0) row["order_price"] = r.order_price();
+    rows.push_back(std::move(row));
+  }
+  return json::serialize(
+      json::object{{"rows", std::move(rows)}, {"comparisons", records.comparisons}, {"differing", records.wrong}});
+}
+
+report::Report linear_report(const LinearRecords& records) {
+  using namespace report;
+  Report page{.title = "Linear products from compressed weights",
+              .subtitle = "A layer's four products against the vendor's best algorithm",
+              .facts = {{"exactness", exactness(records)}}};
+  LinePlot plot{
+      .title = "Speed-up against the vendor's best",
+      .description = "Bursts: graph replays of a few milliseconds after a rest. Above 1 is faster than the vendor.",
+      .x = {.title = "rows", .scale = report::Scale::log2},
+      .y = {.title = "times"},
+      .levels = {{"vendor", 1.0}}};
+  std::vector<Section> sections;
+  by_group(records, [&](const std::vector<LinearRow>& rows) {
+    const std::string name = rows[0].device + ", " + rows[0].code;
+    LinePlot::Series burst{.name = name}, sustained{.name = name + ", sustained"};
+    Table table{.columns = {{.name = "rows", .numeric = true},
+                            {.name = "ours", .unit = "us", .numeric = true, .decimals = 1},
+                            {.name = "vendor", .unit = "us", .numeric = true, .decimals = 1},
+                            {.name = "burst", .numeric = true},
+                            {.name = "sustained", .numeric = true},
+                            {.name = "of the limit", .numeric = true},
+                            {.name = "bytes", .numeric = true},
+                            {.name = "kernel", .numeric = true},
+                            {.name = "dependent launch", .numeric = true},
+                            {.name = "price of one order", .numeric = true},
+                            {.name = "state"}}};
+    for (const LinearRow& r : rows) {
+      if (!r.stale) burst.points.push_back({static_cast<double>(r.tokens), r.speed_up()});
+      if (!r.stale && r.sustained_us > 0)
+        sustained.points.push_back({static_cast<double>(r.tokens), r.sustained_speed_up()});
+      table.rows.push_back({r.tokens, r.us, r.vendor_us, Cell(r.speed_up(), times(r.speed_up())),
+                            Cell(r.sustained_speed_up(), times(r.sustained_speed_up())),
+                            Cell(r.limit_share, fixed(r.limit_share * 100, 0) + " %"),
+                            Cell(r.bytes(), times(r.bytes())), Cell(r.kernel(), times(r.kernel())),
+                            Cell(r.dependent(), times(r.dependent())), Cell(r.order_price(), price(r)),
+                            r.stale ? "stale" : ""});
+    }
+    plot.series.push_back(std::move(burst));
+    if (!sustained.points.empty()) plot.series.push_back(std::move(sustained));
+    Facts facts;
+    for (const LinearRow& r : rows) {
+      if (r.resident_bytes > 0) {
+        facts.facts.push_back({"resident", fixed(static_cast<double>(r.resident_bytes) / 1e6, 1) + " MB a layer"});
+        break;
+      }
+    }
+    sections.push_back({name,
+                        {facts, std::move(table),
+                         Paragraph{"The gain is bytes times kernel: plain weights in the same kernels and launch mode "
+                                   "against packed ones, and the vendor against plain weights. Dependent launch is the "
+                                   "part of it that goes when every kernel waits for the one before."}}});
+  });
+  page.sections.push_back({"Speed", {std::move(plot)}});
+  for (Section& s : sections) page.sections.push_back(std::move(s));
+  return page;
+}
+
+}  // namespace tare

@@ -1,0 +1,44 @@
+// What bench_linear_cuda recorded (JSON lines), as `tare bench linear` shows it: per number of rows the speed-up
+// against the vendor's best algorithm, bytes, share of the limit, exactness, the price of one order of the K sum, and
+// the gain in parts. Plain values. [any thread]
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/api/status.hpp"
+#include "core/report/report.hpp"
+
+namespace tare {
+
+// The four products of a layer, chained, at one number of rows. Times in microseconds; 0: not measured.
+struct LinearRow {
+  std::string device, code, weights;
+  int64_t tokens = 0, resident_bytes = 0;
+  double us = 0, vendor_us = 0, without_dependent_us = 0, dense_us = 0, limit_share = 0;
+  double sustained_us = 0, sustained_vendor_us = 0;
+  double fixed_order_us = 0, free_order_us = 0;     // products singly: the matrix's own order, the best for these rows
+  bool stale = false;                               // measured with earlier kernels, as the record itself says
+  std::vector<std::string> configs = {}, ptx = {};  // by product
+
+  double speed_up() const { return us > 0 ? vendor_us / us : 0; }
+  double sustained_speed_up() const { return sustained_us > 0 ? sustained_vendor_us / sustained_us : 0; }
+  // The gain is bytes() * kernel(): fewer bytes in the same kernels and launch mode, and these against the vendor's.
+  // Part of both is dependent(): launching before the kernel ahead has ended.
+  double bytes() const { return dense_us > 0 && us > 0 ? dense_us / us : 0; }
+  double kernel() const { return dense_us > 0 ? vendor_us / dense_us : 0; }
+  double dependent() const { return us > 0 ? without_dependent_us / us : 0; }
+  double order_price() const { return free_order_us > 0 ? fixed_order_us / free_order_us - 1 : 0; }
+};
+struct LinearRecords {
+  std::vector<LinearRow> rows;  // by device, code, tokens
+  int64_t comparisons = 0, wrong = 0;
+};
+
+// Adds a file's records. invalid names the file and line; records of other kinds are passed over.
+Status read_linear_records(const std::string& path, LinearRecords& records);
+std::string linear_text(const LinearRecords& records);
+std::string linear_json(const LinearRecords& records);
+report::Report linear_report(const LinearRecords& records);
+
+}  // namespace tare
