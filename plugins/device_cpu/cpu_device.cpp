@@ -111,8 +111,9 @@ class CpuProvider final : public DeviceProvider {
     if (options.threads < 0 || options.threads > kMostThreads)
       return invalid("cpu: threads is ", options.threads, ", expected 0 (all cores) to ", kMostThreads);
     if (options.memory_bytes < 0) return invalid("cpu: memory is ", options.memory_bytes, " bytes, expected 0 or more");
-    DeviceInfo info = describe(read_cpu_info());
-    if (options.threads != 0) info.units = options.threads;
+    CpuInfo cpu = read_cpu_info();
+    if (options.threads != 0) cpu.cores = options.threads;  // some of the cores are another SKU
+    DeviceInfo info = describe(cpu);
     const int64_t budget = options.memory_bytes != 0 ? options.memory_bytes : info.memory_bytes / 10 * 9;
     TARE_ASSIGN_OR_RETURN(auto pool, ThreadPool::create(info.units));
     return std::make_unique<CpuDevice>(std::move(info), std::move(pool), budget);
