@@ -4,6 +4,8 @@
 
 #include "core/app/cli.hpp"
 #include "core/plugin/check.hpp"
+#include "jit/device_bundle.hpp"
+#include "jit/host.hpp"
 
 namespace tare {
 namespace {
@@ -63,8 +65,12 @@ int list(const CommandLine& line, bool as_json) {
 int check(const CommandLine& line, const std::string& file, bool as_json) {
   const auto opened_host = line.host();
   if (!opened_host.ok()) return fail(opened_host.status());
+  // A compiler of its own: the plugin may be among those that this host has loaded, and brings its sources again.
+  const auto jit = jit::make_jit({});
+  if (Status status = jit->add_bundle(jit::device_bundle()); !status.ok()) return fail(status);
   CheckOptions options;
-  options.interfaces = {{std::string(Log::kInterface), &(*opened_host)->log()}};
+  options.interfaces = {{std::string(Log::kInterface), &(*opened_host)->log()},
+                        {std::string(jit::Jit::kInterface), jit.get()}};
   const OpTable ops = builtin_ops();
   for (std::string_view op : ops.names()) options.built_in_ops.emplace_back(op);
   const CheckReport report = check_plugin(file, options);

@@ -6,6 +6,7 @@
 
 #include "core/plugin/check.hpp"
 #include "core/plugin/plugin_host.hpp"
+#include "jit/host.hpp"
 
 using namespace tare;
 
@@ -27,6 +28,8 @@ TEST_CASE("every built-in plugin passes the validator") {
     CAPTURE(file);
     CheckOptions options;
     options.time_limit_ms = 100000;
+    const auto jit = jit::make_jit({});  // kernels for GPUs are asked too; none is compiled
+    options.interfaces = {{std::string(jit::Jit::kInterface), jit.get()}};
     const CheckReport report = check_plugin(file, options);
     CHECK_FALSE(report.lines.empty());
     for (const CheckLine& line : report.lines) {
@@ -41,6 +44,8 @@ TEST_CASE("all built-in plugins load side by side") {
   const std::vector<std::string> files = built_in_files();
   PluginHostOptions options;
   options.search.config_path = files;
+  const auto jit = jit::make_jit({});
+  options.interfaces = {{std::string(jit::Jit::kInterface), jit.get()}};
   const PluginHost host(std::move(options));
   for (const RefusedPlugin& refused : host.refused()) MESSAGE(refused.sentence());
   CHECK(host.refused().empty());
