@@ -120,6 +120,11 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
   const int group = warp / 4, row_group = group % config.row_groups, k_group = group / config.row_groups;
   const int thread_of_group = threadIdx.x % 128;
   const uint32_t bias = decode_bias();
+  uint32_t patches = 0;
+  if constexpr (config.code == WeightCode::kW11) {
+    patches = patch_scratch<config>(kGroups * 4, warp, shared_address(shared_raw));
+    clear_patches(patches, lane);
+  }
   const int record =
       slot_record<kStrips, config.k_groups>(row_group * 4 + warp % 4, k_group, arguments.strips_per_block);
   const uint32_t payload = ring_payload + record * kPayload, header = ring_headers + record * kHeader;
@@ -140,7 +145,7 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
     }
     load_record<config.code, config.header_blocks>(payload + ring.slot * kSlot.payload_bytes,
                                                    header + ring.slot * kSlot.header_stride, arguments.overflow, lane,
-                                                   bias, registers);
+                                                   bias, patches, registers);
     const uint64_t b = wgmma_descriptor(ring_activations + ring.slot * kSlot.activation_bytes + k_group * kTileBytes);
     wgmma_fence();
 #pragma unroll

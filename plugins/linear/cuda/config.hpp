@@ -39,6 +39,12 @@ constexpr SlotShape slot_shape(WeightCode code, int header_blocks, int records, 
   return s;
 }
 
+// Where the consumer warps of w11 scatter escapes, at the end of a block's shared memory: 2 KB each, and 16 to align.
+constexpr int warp_patch_bytes() { return 2048; }
+constexpr int patch_bytes(WeightCode code, int consumer_warps) {
+  return code == WeightCode::kW11 ? consumer_warps * warp_patch_bytes() + 16 : 0;
+}
+
 // strip.cuh: few tokens, mma.sync. A block owns `strips` neighbouring strips for the whole of K: no sum crosses blocks.
 // k_groups > 1: as many warps share a strip, each adding one leaf (needs leaves == k_groups). k_groups == 1: leaves in
 // sequence.
@@ -63,7 +69,8 @@ constexpr int reduction_bytes(const StripConfig& c) {
   return c.k_groups > 1 ? consumer_warps(c) * (c.tokens / 8) * 512 : 0;
 }
 constexpr int shared_bytes(const StripConfig& c) {
-  return 1024 + c.stages * (slot(c).bytes() + 2 * kBarrierBytes) + reduction_bytes(c);
+  return 1024 + c.stages * (slot(c).bytes() + 2 * kBarrierBytes) + reduction_bytes(c) +
+         patch_bytes(c.code, consumer_warps(c));
 }
 
 // cluster.cuh: wgmma. A tile of row_groups x 64 rows and `tokens` tokens belongs to a cluster of `cluster` blocks; the
@@ -93,8 +100,8 @@ constexpr int reduction_bytes(const ClusterConfig& c) {
 }
 constexpr int shared_bytes(const ClusterConfig& c) {
   const int ring = c.stages * slot(c).bytes();
-  return 2048 +
-         (ring > reduction_bytes(c) ? ring : reduction_bytes(c));  // 1024 to align, 1024 for the barriers in front
+  return 2048 + (ring > reduction_bytes(c) ? ring : reduction_bytes(c)) +  // 1024 to align, 1024 for the barriers
+         patch_bytes(c.code, 4 * warpgroups(c));
 }
 
 // stream.cuh: wgmma, leaf-aligned stream-K. The (tile, leaf) pairs are dealt out evenly; whoever has leaf 0 of a tile
@@ -114,7 +121,9 @@ constexpr SlotShape slot(const StreamConfig& c) {
   return slot_shape(c.code, c.header_blocks, 4 * c.row_groups, c.tokens, 1);
 }
 constexpr int threads(const StreamConfig& c) { return (c.row_groups + 1) * 128; }
-constexpr int shared_bytes(const StreamConfig& c) { return 1024 + c.stages * (slot(c).bytes() + 2 * kBarrierBytes); }
+constexpr int shared_bytes(const StreamConfig& c) {
+  return 1024 + c.stages * (slot(c).bytes() + 2 * kBarrierBytes) + patch_bytes(c.code, 4 * c.row_groups);
+}
 // Bytes of workspace for `blocks` blocks and `leaves` leaves.
 constexpr int64_t partial_bytes(const StreamConfig& c, int blocks, int leaves) {
   return int64_t{blocks} * leaves * c.row_groups * 128 * (c.tokens / 8) * 16;
@@ -158,7 +167,8 @@ constexpr int scratch_bytes(const WideConfig& c) {
 }
 constexpr int shared_bytes(const WideConfig& c) {
   return 1024 + c.activation_stages * activation_slot_bytes(c) + c.row_groups * scratch_bytes(c) +
-         c.weight_stages * weight_slot(c).bytes() + (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes;
+         c.weight_stages * weight_slot(c).bytes() + (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes +
+         patch_bytes(c.code, 4 * c.row_groups);
 }
 // Workspace for parked accumulators: of at most two cut tiles a cluster, or of every leaf but the first.
 constexpr int64_t partial_bytes(const WideConfig& c, int clusters, int leaves) {

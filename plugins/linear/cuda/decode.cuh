@@ -3,6 +3,7 @@
 #include "jit/cuh/address.cuh"
 #include "jit/cuh/barrier.cuh"
 #include "jit/cuh/warp.cuh"
+#include "plugins/linear/cuda/config.hpp"
 #include "plugins/linear/cuda/record.hpp"
 
 namespace tare::linear_cuda {
@@ -139,11 +140,48 @@ __device__ __forceinline__ void patch_record(uint4 header_block, uint32_t header
   __syncwarp();
 }
 
-// The 16 registers of this lane: four steps of a0..a3. payload, header: shared addresses of the record. On return all
-// lanes may still be reading the slot: synchronise the warp before it is released.
+// w11: where this warp scatters escapes, 2 KB that hold zeros between records. To be cleared once before the first.
+__device__ __forceinline__ void clear_patches(uint32_t scratch, int lane) {
+#pragma unroll
+  for (int plane = 0; plane < 4; ++plane) device::store_shared_16(scratch + plane * 512 + lane * 16, uint4{0, 0, 0, 0});
+  __syncwarp();
+}
+
+// This warp's share of the end of the block's shared memory.
+template <auto config>
+__device__ __forceinline__ uint32_t patch_scratch(int consumer_warps, int warp, uint32_t shared) {
+  return ((shared + shared_bytes(config) - consumer_warps * warp_patch_bytes()) & ~15u) + warp * warp_patch_bytes();
+}
+
+// Scatters one escape a lane and takes this lane's own 16 words back, which leaves zeros behind.
+__device__ __forceinline__ void patch_short(uint32_t entry, bool mine, uint32_t scratch, int lane,
+                                            uint32_t (&registers)[16]) {
+  using namespace device;
+  const Escape escape = read_escape<WeightCode::kW11>(entry);
+  if (mine) {
+    store_shared_2(scratch + (escape.reg >> 2) * 512 + escape.lane * 16 + (escape.reg & 3) * 4 + escape.half * 2,
+                   static_cast<uint16_t>(escape.bits));
+  }
+  __syncwarp();
+  uint4 words[4];
+#pragma unroll
+  for (int plane = 0; plane < 4; ++plane) words[plane] = load_shared_16(scratch + plane * 512 + lane * 16);
+#pragma unroll
+  for (int plane = 0; plane < 4; ++plane) {
+    store_shared_16(scratch + plane * 512 + lane * 16, uint4{0, 0, 0, 0});
+    registers[4 * plane + 0] ^= words[plane].x;
+    registers[4 * plane + 1] ^= words[plane].y;
+    registers[4 * plane + 2] ^= words[plane].z;
+    registers[4 * plane + 3] ^= words[plane].w;
+  }
+  __syncwarp();
+}
+
+// The 16 registers of this lane: four steps of a0..a3. payload, header: shared addresses of the record; scratch: this
+// warp's, for w11. On return all lanes may still be reading the slot: synchronise the warp before it is released.
 template <WeightCode code, int header_blocks>
 __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, const uint32_t* overflow, int lane,
-                                            uint32_t bias, uint32_t (&registers)[16]) {
+                                            uint32_t bias, uint32_t scratch, uint32_t (&registers)[16]) {
   using namespace device;
   if constexpr (code == WeightCode::kDense) {
 #pragma unroll
@@ -155,6 +193,15 @@ __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, c
       registers[4 * plane + 3] = v.w;
     }
   } else if constexpr (code == WeightCode::kW11) {
+    // The escapes first: those of the list come from far away.
+    constexpr uint32_t kInHeader = short_escapes_in_header(header_blocks);
+    const uint32_t head = load_shared_4(header), count = head & 0xff;
+    auto escape_at = [&](uint32_t i) {
+      return i >= count      ? 0
+             : i < kInHeader ? load_shared_2(header + 4 + 2 * i)
+                             : __ldg(overflow + (head >> 8) + i - kInHeader);
+    };
+    const uint32_t entry = escape_at(lane);
     uint32_t low[8];
 #pragma unroll
     for (int plane = 0; plane < 2; ++plane) {
@@ -166,9 +213,13 @@ __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, c
     }
     const uint2 h = load_shared_8(payload + 1024 + lane * 8);
     const uint32_t h2 = load_shared_4(payload + 1280 + lane * 4);
-    const uint4 block = load_shared_16(header);
     decode_short(low, h.x, h.y, h2, bias, registers);
-    if (block.x != 0) patch_record<code, header_blocks>(block, header, payload, overflow, lane, registers);
+    if (count == 0) return;
+    patch_short(entry, lane < count, scratch, lane, registers);
+#pragma unroll 1
+    for (uint32_t first = 32; first < count; first += 32) {
+      patch_short(escape_at(first + lane), first + lane < count, scratch, lane, registers);
+    }
   } else {
     uint32_t words[12];
 #pragma unroll

@@ -1,6 +1,6 @@
 // linear/1 for every shape and type, weights plain: the oracle on the device and the last resort. A warp owns one
-// output of up to 8 tokens; lane l adds columns l, l + 32, ... in sequence, then the lanes are added in butterfly order.
-// grid: (rows / 4 rounded up) * (tokens / 8 rounded up), 128 threads. [sm_80 and up]
+// output of up to 8 tokens; lane l adds columns l, l + 32, ... in sequence, then the lanes are added in butterfly
+// order. grid: (rows / 4 rounded up) * (tokens / 8 rounded up), 128 threads. [sm_80 and up]
 #pragma once
 #include "jit/cuh/bf16.cuh"
 #include "jit/cuh/warp.cuh"

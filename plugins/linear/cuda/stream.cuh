@@ -114,6 +114,11 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
   take_registers<consumer_registers(kGroups, config.tokens)>();
   const int group = warp / 4;
   const uint32_t bias = decode_bias();
+  uint32_t patches = 0;
+  if constexpr (config.code == WeightCode::kW11) {
+    patches = patch_scratch<config>(kGroups * 4, warp, shared_address(shared_raw));
+    clear_patches(patches, lane);
+  }
   const uint32_t payload = ring_payload + warp * kPayload, header = ring_headers + warp * kHeader;
   float sum[config.tokens / 2], total[config.sum_leaves ? config.tokens / 2 : 1];
   uint32_t a[16], a_next[16];
@@ -126,7 +131,7 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
     barrier_wait(full + ring.slot * kBarrierBytes, ring.parity);
     load_record<config.code, config.header_blocks>(payload + ring.slot * kSlot.payload_bytes,
                                                    header + ring.slot * kSlot.header_stride, arguments.overflow, lane,
-                                                   bias, registers);
+                                                   bias, patches, registers);
     const uint64_t b = wgmma_descriptor(ring_activations + ring.slot * kSlot.activation_bytes);
     wgmma_fence();
 #pragma unroll

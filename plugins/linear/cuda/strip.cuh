@@ -130,6 +130,11 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
 
   const int my_strip = warp % config.strips, k_group = warp / config.strips;
   const uint32_t bias = decode_bias();
+  uint32_t patches = 0;
+  if constexpr (config.code == WeightCode::kW11) {
+    patches = patch_scratch<config>(kWarps, warp, shared_address(shared_raw));
+    clear_patches(patches, lane);
+  }
   const int record = slot_record<config.strips, config.k_groups>(my_strip, k_group, arguments.strips_per_block);
   const uint32_t payload = ring_payload + record * kPayload, header = ring_headers + record * kHeader;
   // ldmatrix rows of an activation tile under the 128-byte swizzle: columns 0..31 and 32..63 of token lane % 8
@@ -158,7 +163,7 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
       }
       load_record<config.code, config.header_blocks>(payload + ring.slot * kSlot.payload_bytes,
                                                      header + ring.slot * kSlot.header_stride, arguments.overflow, lane,
-                                                     bias, a);
+                                                     bias, patches, a);
 #pragma unroll
       for (int s = 0; s < 4; ++s) {
 #pragma unroll

@@ -280,6 +280,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   take_registers<kConsumers == 2 ? 232 : 152>();
   const int group = warp / 4, thread_of_group = threadIdx.x % 128;
   const uint32_t bias = decode_bias();
+  if constexpr (config.code == WeightCode::kW11)
+    clear_patches(patch_scratch<config>(kProducerWarp, threadIdx.x / 32, shared_address(shared_raw)), lane);
   const uint32_t payload = ring_payload + warp * kPayload, header = ring_headers + warp * kHeader;
   const uint32_t my_scratch = scratch + group * kScratch, my_totals = my_scratch + thread_of_group * 16;
   float sum[config.tokens / 2], total[kInRegisters > 0 ? 4 * kInRegisters : 1];
@@ -292,9 +294,12 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   };
   auto step_into = [&](uint32_t(&registers)[16]) {
     barrier_wait(weights_full + weights.slot * kBarrierBytes, weights.parity);
+    uint32_t patches = 0;
+    if constexpr (config.code == WeightCode::kW11)
+      patches = patch_scratch<config>(kProducerWarp, threadIdx.x / 32, shared_address(shared_raw));
     load_record<config.code, config.header_blocks>(payload + weights.slot * kWeights.payload_bytes,
                                                    header + weights.slot * kWeights.header_stride, arguments.overflow,
-                                                   lane, bias, registers);
+                                                   lane, bias, patches, registers);
     barrier_wait(activations_full + inputs.slot * kBarrierBytes, inputs.parity);
     const uint64_t b = wgmma_descriptor(ring_activations + inputs.slot * kActivations);
     wgmma_fence();
