@@ -54,6 +54,9 @@ __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArgum
   constexpr int kPerLane = (config.head_size + 31) / 32,
                 kPerThread = (config.value_size + kAttentionThreads - 1) / kAttentionThreads;
   __shared__ float weights[kKeyTile], scratch[kAttentionThreads / 32];
+  // Where the tile's keys and values lie: one look into the page table each. Keys that are not seen have none.
+  __shared__ const uint8_t* key_at[kKeyTile];
+  __shared__ const uint8_t* value_at[kKeyTile];
   const int64_t token = blockIdx.x, head = blockIdx.y, position = arguments.positions[token];
   const int64_t kv_head = head / (arguments.heads / arguments.kv_heads), sequence = sequence_of(arguments, token);
   int64_t first = 0;
@@ -71,21 +74,25 @@ __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArgum
 #pragma unroll
   for (int i = 0; i < kPerThread; ++i) mixed[i] = 0.f;
   for (int64_t tile = first / kKeyTile * kKeyTile; tile <= position; tile += kKeyTile) {
+    if (threadIdx.x < kKeyTile) {
+      const int64_t at = tile + threadIdx.x;
+      const bool seen = at >= first && at <= position;
+      key_at[threadIdx.x] = seen ? state_slot(arguments.state, sequence, at, false) : nullptr;
+      value_at[threadIdx.x] = seen ? state_slot(arguments.state, sequence, at, true) : nullptr;
+    }
+    __syncthreads();
+#pragma unroll 4
     for (int k = warp; k < kKeyTile; k += kAttentionThreads / 32) {
-      const int64_t at = tile + k;
-      float score = minus_infinity();
-      if (at >= first && at <= position) {
-        if (const uint8_t* keys = state_slot(arguments.state, sequence, at, false); keys != nullptr) {
-          float sum = 0.f;
+      // Loads of several keys are under way at once: those not seen read the state's first bytes, to no effect.
+      const uint8_t* keys = key_at[k] != nullptr ? key_at[k] : arguments.state.base;
+      float sum = 0.f;
 #pragma unroll
-          for (int i = 0; i < kPerLane; ++i)
-            if (i * 32 + lane < config.head_size)
-              sum += q[i] * load<config.element>(keys, kv_head * config.head_size + i * 32 + lane);
-          score = warp_sum(sum) * arguments.scale;
-          if (arguments.soft_cap > 0.f) score = arguments.soft_cap * tanhf(score / arguments.soft_cap);
-        }
-      }
-      if (lane == 0) weights[k] = score;
+      for (int i = 0; i < kPerLane; ++i)
+        if (i * 32 + lane < config.head_size)
+          sum += q[i] * load<config.element>(keys, kv_head * config.head_size + i * 32 + lane);
+      float score = warp_sum(sum) * arguments.scale;
+      if (arguments.soft_cap > 0.f) score = arguments.soft_cap * tanhf(score / arguments.soft_cap);
+      if (lane == 0) weights[k] = key_at[k] != nullptr ? score : minus_infinity();
     }
     __syncthreads();
     const float mine = threadIdx.x < kKeyTile ? weights[threadIdx.x] : minus_infinity();
@@ -97,16 +104,17 @@ __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArgum
     best = new_best;
 #pragma unroll
     for (int i = 0; i < kPerThread; ++i) mixed[i] *= shrink;
+#pragma unroll 8
     for (int k = 0; k < kKeyTile; ++k) {
-      const int64_t at = tile + k;
-      if (weights[k] == 0.f || at > position) continue;
-      const uint8_t* values = state_slot(arguments.state, sequence, at, true);
-      if (values == nullptr) continue;
+      const uint8_t* values = value_at[k] != nullptr ? value_at[k] : arguments.state.base;
+      const float share = value_at[k] != nullptr ? weights[k] : 0.f;
 #pragma unroll
       for (int i = 0; i < kPerThread; ++i) {
         const int d = i * kAttentionThreads + threadIdx.x;
-        if (d < config.value_size)
-          mixed[i] += weights[k] * load<config.element>(values, kv_head * config.value_size + d);
+        if (d < config.value_size) {
+          const float v = load<config.element>(values, kv_head * config.value_size + d);
+          mixed[i] = share == 0.f ? mixed[i] : mixed[i] + share * v;
+        }
       }
     }
     __syncthreads();
