@@ -6,8 +6,8 @@
     python tests/bench/peers/decode_vs_llama_cpp.py --tare build/bin/tare --peers .cache/peers \\
         --model .cache/peers/random-1b/hf --gguf .cache/peers/random-1b/model.BF16.gguf --out docs/benchmarks/NAME.json
 
-Each round runs both, for every number of threads: decode of --generate tokens from an empty context, and a prompt of
---prompt tokens. The memory's read bandwidth is measured in every round too (read_bandwidth.c). The record holds every
+Each round runs both, for every number of threads: decode of --generate tokens from an empty context (ours with plain
+weights and with each of --layouts), and a prompt of --prompt tokens. The memory's read bandwidth is measured in every round too (read_bandwidth.c). The record holds every
 sample, the medians, the ratios of medians and of pairs, and the share of the bandwidth that decode reaches. Only the
 standard library is used. The machine should do nothing else meanwhile: the load average is part of the record.
 """
@@ -35,8 +35,8 @@ def run_json(command: list[str]):
     return json.loads(done.stdout)
 
 
-def tare_command(args, threads: int, prompt: int, generate: int) -> list[str]:
-    command = [str(args.tare), "bench", "model", str(args.model), "--threads", str(threads)]
+def tare_command(args, threads: int, prompt: int, generate: int, layout: str = "dense") -> list[str]:
+    command = [str(args.tare), "bench", "model", str(args.model), "--threads", str(threads), "--layout", layout]
     return [*command, "--prompt", str(prompt), "--generate", str(generate), "--repeat", "1", "--json"]
 
 
@@ -59,6 +59,9 @@ def measure_round(args, threads: int) -> dict[str, float]:
     decode = run_json(tare_command(args, threads, 1, args.generate))
     sample["tare_decode"] = decode["decode_tokens_per_second"]
     sample["llama_decode"] = run_json(llama_command(args, threads, 0, args.generate))[0]["avg_ts"]
+    for layout in args.layouts:
+        coded = run_json(tare_command(args, threads, 1, args.generate, layout))
+        sample[f"tare_decode_{layout}"] = coded["decode_tokens_per_second"]
     prompt = run_json(tare_command(args, threads, args.prompt, 0))
     sample["tare_prompt"] = prompt["prompt_tokens_per_second"]
     sample["llama_prompt"] = run_json(llama_command(args, threads, args.prompt, 0))[0]["avg_ts"]
@@ -85,6 +88,10 @@ def summarise(samples: list[dict[str, float]], step_bytes: int) -> dict:
         result[f"{phase}_ratio"] = round(median[f"tare_{phase}"] / median[f"llama_{phase}"], 3)
         pairs = [round(s[f"tare_{phase}"] / s[f"llama_{phase}"], 3) for s in samples]
         result[f"{phase}_ratio_of_pairs"] = {"min": min(pairs), "max": max(pairs)}
+    for key in [k for k in median if k.startswith("tare_decode_")]:
+        layout = key.removeprefix("tare_decode_")
+        for other in ("tare_decode", "llama_decode"):
+            result[f"{layout}_to_{other}"] = round(median[key] / median[other], 3)
     for engine in ("tare", "llama"):
         rate = median[f"{engine}_decode"] * step_bytes / 1e9
         result[f"{engine}_decode_gb_per_second"] = round(rate, 2)
@@ -119,6 +126,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="Hugging Face folder that make_model.py wrote")
     parser.add_argument("--gguf", type=Path, required=True, help="its GGUF twin")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--layouts", nargs="*", default=["w12", "w11"], help="decoded too, beside plain weights")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=32)
