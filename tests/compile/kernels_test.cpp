@@ -23,6 +23,9 @@ namespace {
 // The producers of four consumer groups have 32 registers and spill a few addresses, once a tile; a multiplying loop
 // that spills loses far more than this.
 constexpr int kMostSpilled = 64;
+// Where w11 scatters escapes beside 256 tokens' sums a few more go; the record of the H200 has such a config as the
+// best of its row.
+constexpr int kMostSpilledShort = 96;
 
 std::unique_ptr<jit::Jit> make() {
   jit::JitOptions options;
@@ -133,8 +136,9 @@ TEST_CASE("every configuration compiles for every architecture that runs it") {
       REQUIRE_MESSAGE(made[i].ok(), made[i].status().message());
       const jit::KernelResources& r = (*made[i])->resources;
       CHECK_MESSAGE(!r.serialized_wgmma, wanted[i].expression);
-      CHECK_MESSAGE(r.spill_store_bytes <= kMostSpilled, wanted[i].expression, ": ", r.spill_store_bytes,
-                    " bytes spilled");
+      const bool short_code = wanted[i].expression.find("WeightCode::kW11") != std::string::npos;
+      CHECK_MESSAGE(r.spill_store_bytes <= (short_code ? kMostSpilledShort : kMostSpilled), wanted[i].expression, ": ",
+                    r.spill_store_bytes, " bytes spilled");
       CHECK(r.registers <= 255);
       ++kernels;
     }
