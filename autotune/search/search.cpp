@@ -50,7 +50,7 @@ Result<SearchOutcome> search(std::span<const SearchCandidate> candidates, const 
   for (size_t i = 1; i < last.size(); ++i) {
     if (!costs[i].refused.empty() || costs[i].seconds >= costs[best].seconds) continue;
     // The default is left only for what is faster beyond the noise of both.
-    if (best == 0 && costs[0].seconds - costs[i].seconds <= std::max(costs[i].spread, costs[0].spread) / 2) continue;
+    if (best == 0 && costs[0].seconds - costs[i].seconds <= std::max(costs[i].spread, costs[0].spread)) continue;
     best = i;
   }
   out.best = last[best], out.best_cost = costs[best];

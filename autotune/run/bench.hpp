@@ -1,0 +1,68 @@
+// ProblemBench: one problem on a device with everything that a launch needs: weights in one layout, as many copies as
+// no cache holds, activations, room for results. Any candidate that reads the layout runs on it. It knows nothing of
+// kernels but their interface, and nothing of the device but Device's. [one thread]
+#pragma once
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/registry/registry.hpp"
+
+namespace tare {
+
+// Device memory that benches hand on, grown when one needs more: the pages are touched once.
+struct BenchMemory {
+  std::unique_ptr<Buffer> weights, inputs, outputs, scratch;
+};
+
+class ProblemBench {
+ public:
+  // `cold_bytes`: what the copies of the weights must exceed; 0: one copy. As many fit when the device has less.
+  // `most_rows`: of any launch. The registry, the problem's tables and `memory` outlive the bench; two benches that are
+  // in use at a time have memories of their own.
+  static Result<std::unique_ptr<ProblemBench>> create(Device& device, const Registry& registry, const Problem& problem,
+                                                      std::string_view layout, int64_t most_rows, int64_t cold_bytes,
+                                                      BenchMemory& memory);
+  // A kernel with its config, made for a bucket.
+  struct Prepared {
+    std::unique_ptr<Instance> instance;
+    int64_t scratch_bytes = 0;
+  };
+  Result<Prepared> prepare(const KernelCandidate& kernel, const KernelConfig& config, int64_t bucket_rows);
+  // Puts one launch on the stream, with the weights that were read longest ago; `first_row` of the activations is its
+  // first.
+  Status launch(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
+  // The results' bytes of one launch that is waited for, [result][row]; what the kernel left out is 0x77.
+  Result<std::vector<std::vector<std::byte>>> results(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
+  Stream& stream() noexcept { return *stream_; }
+  int64_t weight_bytes() const noexcept { return matrix_bytes_; }  // of matrices, as they lie, that a launch reads
+  int64_t activation_bytes(int64_t rows) const noexcept;
+  double flops(int64_t rows) const noexcept { return flops_per_row_ * static_cast<double>(rows); }
+  int64_t copies() const noexcept { return static_cast<int64_t>(copies_.size()); }
+  int64_t row_bytes(size_t result) const noexcept { return results_[result].row_bytes; }
+
+ private:
+  struct Part {  // a tensor of the launch
+    TensorInfo info;
+    int64_t offset = 0, row_bytes = 0;
+  };
+  ProblemBench(Device& device, const Registry& registry, const Problem& problem, BenchMemory& memory)
+      : device_(device), registry_(registry), problem_(problem), memory_(memory) {}
+  Status lay_weights(std::string_view layout, int64_t cold_bytes);
+  Status lay_tensors(int64_t most_rows);
+  TensorView view(const Part& part, const Buffer& buffer, int64_t rows, int64_t first_row) const;
+
+  Device& device_;
+  const Registry& registry_;
+  const Problem problem_;
+  BenchMemory& memory_;
+  std::unique_ptr<Stream> stream_;
+  std::vector<std::vector<std::byte>> heads_;     // of the weights, on the host
+  std::vector<std::vector<WeightView>> copies_;   // by copy
+  std::vector<Part> inputs_, results_;
+  size_t next_ = 0;
+  int64_t matrix_bytes_ = 0, most_rows_ = 0;
+  double flops_per_row_ = 0;
+};
+
+}  // namespace tare
