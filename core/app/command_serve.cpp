@@ -33,7 +33,7 @@ int run(const CommandLine& line, const Options& o) {
   if (!log.ok()) return fail(log.status());
   const Interrupt interrupt;
   const auto host = Host::open(host_options(*settings, process_environment()), std::move(*log));
-  auto plan = plan_serving(*host, *settings);
+  auto plan = plan_serving(*host, *settings, !o.check);
   if (!plan.ok()) return fail(plan.status());
   if (made_up)
     std::cout << "# served with these settings; save them as a .toml file to change them\n"

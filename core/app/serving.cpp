@@ -45,17 +45,43 @@ Result<DeviceInfo> info_of(const Host& host, std::string_view id) {
   return failure(Code::not_found, "device '", id, "' was not found, there are: ", known.empty() ? "none" : known);
 }
 
+Result<PlannedModel> plan_one(const Host& host, const ModelSettings& m, const std::string& path,
+                              const DeviceInfo& device, int64_t bytes, const LoadOptions& options) {
+  auto description =
+      describe_model(host, path, {.weights = true, .dtype = {}, .context = static_cast<int32_t>(m.context)});
+  if (!description.ok()) return std::move(description).status().in("model '" + m.name + "'");
+  auto planned = plan_model(host, std::move(*description), device, bytes, options);
+  if (!planned.ok()) return std::move(planned).status().in("model '" + m.name + "'");
+  return planned;
+}
+
+// Time, or who may not write, leaves problems to the rule: serving goes on, and says so.
+void measure(const Host& host, const Settings& settings, const std::string& device_id, const PlannedModel& planned,
+             const LoadOptions& options, size_t missing) {
+  host.log().info(text("model '", options.name, "': measuring ", missing, " problems for at most ",
+                       settings.tuning_budget_ms / 1000, " s"));
+  auto device = host.open_device(device_id, {.threads = settings.device_threads, .memory_bytes = 0});
+  Status done = device.ok() ? tune_missing(host, **device, planned, options.layout, settings.tuning_budget_ms / 1000.0)
+                            : device.status();
+  if (!done.ok())
+    host.log().warning(text("model '", options.name, "' is not tuned, the built-in rule stands in: ", done.message()));
+}
+
 }  // namespace
 
-Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
+Result<ServingPlan> plan_serving(const Host& host, const Settings& settings, bool may_measure) {
   ServingPlan plan;
   TARE_ASSIGN_OR_RETURN(plan.device_id, chosen_device(host, settings));
-  TARE_ASSIGN_OR_RETURN(const DeviceInfo device, info_of(host, plan.device_id));
+  TARE_ASSIGN_OR_RETURN(DeviceInfo device, info_of(host, plan.device_id));
+  if (device.kind == "cpu" && settings.device_threads > 0) {  // some of its cores are another SKU
+    TARE_ASSIGN_OR_RETURN(const auto opened, host.open_device(device.id, {.threads = settings.device_threads}));
+    device = opened->info();
+  }
+  device = with_sku(std::move(device), sku_table(host.tuning_places(), host.log()));
   plan.device_bytes = device.memory_bytes;
   plan.budget_bytes = settings.device_memory.of(device.memory_bytes);
   int64_t left = plan.budget_bytes;
-  const auto tuning = host.tuning(device);
-  const auto skus = sku_table(host.tuning_places(), host.log());
+  auto tuning = host.tuning(device);
   for (size_t i = 0; i < settings.models.size(); ++i) {
     const ModelSettings& m = settings.models[i];
     LoadOptions options{.name = m.name,
@@ -70,19 +96,25 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings) {
                         .tuning = tuning,
                         .show_progress = true};
     const std::string path = settings.resolve(m.source);
-    auto description =
-        describe_model(host, path, {.weights = true, .dtype = {}, .context = static_cast<int32_t>(m.context)});
-    if (!description.ok()) return std::move(description).status().in("model '" + m.name + "'");
     // What is left is shared by the models that are still to come; weights and workspace are taken in full.
     const auto others = static_cast<int64_t>(settings.models.size() - i);
-    auto planned = plan_model(host, std::move(*description), device, others > 1 ? left / others : left, options);
-    if (!planned.ok()) return std::move(planned).status().in("model '" + m.name + "'");
-    if (settings.on_miss == OnMiss::fail)
-      if (const auto missing = missing_of(*planned); !missing.empty())
-        return failure(Code::not_found, missing_sentence(missing, m.name, path, with_sku(device, skus)));
-    left -= planned->memory.total();
-    if (others > 1) planned->budget = planned->memory.total();  // the rest is others'
-    plan.models.push_back(std::move(*planned));
+    const int64_t bytes = others > 1 ? left / others : left;
+    TARE_ASSIGN_OR_RETURN(PlannedModel planned, plan_one(host, m, path, device, bytes, options));
+    if (settings.on_miss != OnMiss::heuristic)
+      if (const auto missing = missing_of(planned); !missing.empty()) {
+        if (settings.on_miss == OnMiss::fail)
+          return failure(Code::not_found, missing_sentence(missing, m.name, path, device));
+        if (may_measure) {
+          measure(host, settings, plan.device_id, planned, options, missing.size());
+          options.tuning = tuning = host.tuning(device);
+          TARE_ASSIGN_OR_RETURN(planned, plan_one(host, m, path, device, bytes, options));
+          if (const size_t rest = missing_of(planned).size(); rest > 0)
+            host.log().warning(text("model '", m.name, "': ", rest, " problems are still not measured"));
+        }
+      }
+    left -= planned.memory.total();
+    if (others > 1) planned.budget = planned.memory.total();  // the rest is others'
+    plan.models.push_back(std::move(planned));
     plan.options.push_back(std::move(options));
   }
   return plan;

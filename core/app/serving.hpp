@@ -16,7 +16,8 @@ struct ServingPlan {
   std::vector<LoadOptions> options;
   int64_t device_bytes = 0, budget_bytes = 0;
 };
-Result<ServingPlan> plan_serving(const Host& host, const Settings& settings);
+// `may_measure`: whether [tuning] on_miss = "tune" is obeyed here; a check measures nothing.
+Result<ServingPlan> plan_serving(const Host& host, const Settings& settings, bool may_measure);
 std::string to_string(const ServingPlan& plan);
 
 class Serving {

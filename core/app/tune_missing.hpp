@@ -19,4 +19,10 @@ std::vector<MissingProblem> missing_of(const PlannedModel& model);
 std::string missing_sentence(std::span<const MissingProblem> missing, const std::string& name, const std::string& path,
                              const DeviceInfo& device);
 
+// Measures them for at most `seconds` and writes the user's database: every layout, or those with the code `layout`.
+// Refused: no database that can be written, another autotuner at work, a failure of the device. What time did not
+// suffice for stays missing.
+Status tune_missing(const Host& host, Device& device, const PlannedModel& model, const std::string& layout,
+                    double seconds);
+
 }  // namespace tare

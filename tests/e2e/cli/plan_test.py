@@ -5,6 +5,7 @@ Environment: TARE (the executable), TARE_DEMO_MODEL. Standard library only.
 """
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -146,6 +147,50 @@ class Serving(unittest.TestCase):
             out, err = run("serve", "--check", path, code=0 if fits else 1)
             if not fits:
                 self.assertIn("204800", err)
+
+
+    def tokens(self, env):
+        out, _ = run("generate", "-m", TINY, "--tokens", "5", "9", "17", "--max-tokens", "12", "--ignore-eos",
+                     "--temperature", "0", "--json", env=env)
+        return json.loads(out)["tokens"]
+
+    def start(self, path, env):
+        """Serves until it listens, then stops; what it said on standard error."""
+        serving = subprocess.Popen([TARE, "serve", str(path), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env={**os.environ, **env})
+        try:
+            for line in serving.stdout:
+                if line.startswith("listening"):
+                    break
+            else:
+                self.fail(serving.stderr.read())
+        finally:
+            serving.send_signal(signal.SIGINT)
+            err = serving.communicate(timeout=60)[1]
+        self.assertEqual(serving.returncode, 0, err)
+        return err
+
+    def test_on_miss_tune_measures_once_and_changes_no_token(self):
+        env = {"TARE_TUNING_DATABASE": str(Path(self.folder.name) / "tuning.db")}
+        before = self.tokens({"TARE_TUNING_DATABASE": "none"})
+        path = self.settings('[tuning]\non_miss = "tune"\nbudget = "60s"\n[device]\nuse = "cpu"\n[engine]\n'
+                             f'max_batch = 2\nmax_step_tokens = 4\n[[model]]\nsource = "{TINY}"\nlayout = "dense"\n')
+        run("serve", "--check", path, env=env)  # a check measures nothing
+        self.assertFalse(Path(env["TARE_TUNING_DATABASE"]).exists())
+        self.assertIn("measuring", self.start(path, env))
+        self.assertNotIn("measuring", self.start(path, env))
+        report = json.loads(run("explain", TINY, "--chunk", "4", "--sequences", "2", "--layout", "dense", "--json",
+                                env=env)[0])
+        for group in report["pipelines"]:
+            for r in group["ranges"]:
+                self.assertEqual(r["ending"], "exact")
+                self.assertGreater(r["us"], 0)
+        self.assertEqual(self.tokens(env), before)
+        self.assertEqual(len(before), 12)
+
+    def test_on_miss_tune_without_a_place_to_keep_it_serves_by_rule(self):
+        path = self.settings(f'[tuning]\non_miss = "tune"\n[device]\nuse = "cpu"\n[[model]]\nsource = "{TINY}"\n')
+        self.assertIn("cannot be kept", self.start(path, {"TARE_TUNING_DATABASE": "none"}))
 
 
 if __name__ == "__main__":
