@@ -3,8 +3,11 @@
 
 Environment: TARE (the executable), TARE_DEMO_MODEL. Standard library only.
 """
+import array
 import json
+import math
 import os
+import random
 import signal
 import subprocess
 import tempfile
@@ -103,6 +106,55 @@ class Plans(unittest.TestCase):
         self.assertEqual(len(err.splitlines()), 1)
         _, err = run("plan", self.model, "--ranks", "2", code=1)
         self.assertIn("--sku", err)
+
+
+def write_model(folder, exponents):
+    """A small Llama of random BF16 numbers whose exponents are spread evenly over so many values."""
+    rng = random.Random(1)
+    config = {**SHAPES, "vocab_size": 512, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 2,
+              "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096}
+    shapes = {"model.embed_tokens.weight": (512, 256), "model.norm.weight": (256,)}
+    for i in range(2):
+        at = f"model.layers.{i}."
+        shapes.update({at + "input_layernorm.weight": (256,), at + "post_attention_layernorm.weight": (256,),
+                       at + "self_attn.q_proj.weight": (256, 256), at + "self_attn.k_proj.weight": (128, 256),
+                       at + "self_attn.v_proj.weight": (128, 256), at + "self_attn.o_proj.weight": (256, 256),
+                       at + "mlp.gate_proj.weight": (1024, 256), at + "mlp.up_proj.weight": (1024, 256),
+                       at + "mlp.down_proj.weight": (256, 1024)})
+    header, data = {}, bytearray()
+    for name, shape in shapes.items():
+        begin, count = len(data), math.prod(shape)
+        numbers = array.array("H", (rng.getrandbits(1) << 15 | (120 - rng.randrange(exponents)) << 7 |
+                                    rng.getrandbits(7) for _ in range(count)))
+        data += numbers.tobytes()
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [begin, len(data)]}
+    text = json.dumps(header).encode()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+class Budget(unittest.TestCase):
+    """The budget holds whatever the numbers are: state is sized when the weights are in place."""
+
+    def generate(self, model, memory, code=0):
+        return run("generate", "-m", model, "--tokens", "1", "2", "3", "--max-tokens", "4", "--ignore-eos", "--layout",
+                   "w12", "--memory", str(memory), code=code)
+
+    def test_weights_that_grow_take_from_state_or_are_refused(self):
+        with tempfile.TemporaryDirectory() as name:
+            for exponents, grows in ((4, False), (28, True)):
+                folder = Path(name) / str(exponents)
+                folder.mkdir()
+                write_model(folder, exponents)
+                memory = plan(folder, "--layout", "w12")["memory"]
+                tight = memory["weights"] + memory["workspace"] + 16 * 32 * memory["state_bytes_per_token"]
+                if not grows:
+                    self.generate(folder, tight)
+                    continue
+                _, err = self.generate(folder, tight, code=1)
+                self.assertIn(f"{memory['weights']} bytes of weights were expected", err)
+                self.assertIn(str(tight), err)
+                self.generate(folder, tight + 2 * memory["weights"] // 3)  # as much as plain numbers take more
 
 
 class Explain(unittest.TestCase):
