@@ -56,6 +56,19 @@ std::string layouts_of(const Settlement& settlement, const Node& node) {
   return out;
 }
 
+std::string layouts_line(const Program& program, const Settlement& settlement) {
+  std::map<std::string, int64_t> by_layout;
+  for (const Node& node : program.nodes)
+    if (node.op == Linear::kOp && node.entry == 0) ++by_layout[layouts_of(settlement, node)];
+  std::vector<std::pair<int64_t, std::string>> sorted;
+  for (const auto& [layout, count] : by_layout) sorted.emplace_back(-count, layout);
+  std::ranges::sort(sorted);
+  std::string out;
+  for (const auto& [count, layout] : sorted)
+    out += text(out.empty() ? "" : ", ", -count, out.empty() ? " products in " : " in ", layout);
+  return out;
+}
+
 std::vector<PipelineGroup> pipelines_of(const Program& program, const Settlement& settlement,
                                         std::span<const Plan> plans, const TuningStore* tuning) {
   // By node first: its steps in all buckets; then nodes that are alike become one group.

@@ -36,4 +36,7 @@ std::string sizes_of(const Program& program, const Node& node);  // "2048+512+51
 // The same of a node's layout; "a, b" where they differ.
 std::string layouts_of(const Settlement& settlement, const Node& node);
 
+// "48 products in w12/cpu-tiles, 17 in dense/cpu-tiles" of entry 0, most first.
+std::string layouts_line(const Program& program, const Settlement& settlement);
+
 }  // namespace tare

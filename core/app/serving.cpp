@@ -126,6 +126,7 @@ std::string to_string(const ServingPlan& plan) {
   for (size_t i = 0; i < plan.models.size(); ++i) {
     const PlannedModel& m = plan.models[i];
     out << memory_table(plan.options[i].name, m.memory, m.executor);
+    out << "  layouts     " << layouts_line(*m.description.program, m.settlement) << '\n';
     for (const std::string& note : m.description.checkpoint.notes) out << "  note: " << note << '\n';
     total += m.memory.total();
   }

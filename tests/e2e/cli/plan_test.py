@@ -199,6 +199,8 @@ class Serving(unittest.TestCase):
             out, err = run("serve", "--check", path, code=0 if fits else 1)
             if not fits:
                 self.assertIn("204800", err)
+            else:
+                self.assertRegex(out, r"layouts +9 products in ")
 
 
     def tokens(self, env):
