@@ -103,7 +103,7 @@ class Tuner {
         return std::vector<std::string>();  // no kernel of this build adds so
     } else {
       NumericsChoice choice{first, offered.front(), false, {}};
-      if (offered.size() > 1) TARE_RETURN_IF_ERROR(compare_orders(p, layout, offered, choice));
+      if (o_.choose_numerics && offered.size() > 1) TARE_RETURN_IF_ERROR(compare_orders(p, layout, offered, choice));
       if (is_over()) return std::vector<std::string>();
       TARE_ASSIGN_OR_RETURN(kept, database_.keep_numerics(info_.sku, first, choice.numerics));
       choice.numerics = kept;

@@ -21,6 +21,9 @@ struct TunerOptions {
   int64_t cold_bytes = int64_t{256} << 20;  // copies of the weights must exceed it: twice the last cache's bytes
   double bytes_per_second = 0;       // of the device's memory; 0: unknown, then nothing is pruned by it
   bool every_numerics = false;       // not only the order of sums that is kept
+  // Orders of sums that are not kept yet are measured; else selection's first one is kept, so that what is tuned gives
+  // the tokens that it gave before.
+  bool choose_numerics = false;
   std::string versions = {};              // provenance: "tare 0.1.0"
   std::function<void(const TunerProgress&)> progress = {};
   std::function<bool()> stopped = {};     // asked between two candidates

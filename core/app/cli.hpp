@@ -34,6 +34,7 @@ void add_pack(CLI::App& app, CommandLine& line);
 void add_unpack(CLI::App& app, CommandLine& line);
 void add_verify(CLI::App& app, CommandLine& line);
 void add_synth(CLI::App& app, CommandLine& line);
+void add_autotune(CLI::App& app, CommandLine& line);
 void add_explain(CLI::App& app, CommandLine& line);
 void add_plan(CLI::App& app, CommandLine& line);
 void add_plugins(CLI::App& app, CommandLine& line);

@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   app.add_option("--log-format", line.log_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   for (auto add :
        {tare::add_serve, tare::add_generate, tare::add_inspect, tare::add_pack, tare::add_unpack, tare::add_verify,
-        tare::add_synth, tare::add_explain, tare::add_plan, tare::add_plugins, tare::add_devices, tare::add_tuning,
+        tare::add_synth, tare::add_autotune, tare::add_explain, tare::add_plan, tare::add_plugins, tare::add_devices, tare::add_tuning,
         tare::add_tokenize, tare::add_template, tare::add_bench, tare::add_cache, tare::add_completion})
     add(app, line);
   try {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "plugins/linear/cpu_layouts.hpp"
+#include "plugins/linear/kernel_hash.hpp"
 
 namespace tare::linear {
 namespace {
@@ -82,6 +83,7 @@ class Candidate final : public KernelCandidate {
     (void)read_shape(problem, tail_, shape);
     return driver_scratch_bytes(*backend_->multiplier(problem, CpuTarget::best), problem.rows, shape.inputs);
   }
+  std::string hash() const override { return std::string(kernel_hash(backend_->id())); }
   Result<std::unique_ptr<Instance>> instance(Device& device, const Problem& problem,
                                              const KernelConfig& config) const override {
     DriverParts parts;

@@ -1,0 +1,61 @@
+#include "core/app/tuning_problems.hpp"
+
+#include <algorithm>
+#include <fstream>
+
+#include "core/config/model_config.hpp"
+#include "core/program/trace.hpp"
+#include "core/synth/files.hpp"
+#include "core/synth/shape.hpp"
+
+namespace tare {
+
+Status add_problems(const Host& host, std::unique_ptr<const Program> program, const DeviceInfo& device,
+                    const ExecutorOptions& limits, TuningInput& input) {
+  const PlanContext context{.program = *program,
+                            .entry = 0,
+                            .registry = host.registry(),
+                            .ops = host.ops(),
+                            .device = device,
+                            .deterministic = true,
+                            .references_only = false,
+                            .tuning = nullptr,
+                            .chosen_layouts = {}};
+  const std::vector<Bucket> buckets = buckets_for(limits);
+  TARE_ASSIGN_OR_RETURN(const Settlement settlement, settle(context, buckets));
+  std::vector<Plan> plans;
+  for (const Bucket& bucket : buckets) {
+    TARE_ASSIGN_OR_RETURN(Plan plan, make_plan(context, settlement, bucket));
+    plans.push_back(std::move(plan));
+  }
+  merge(input.problems, tuning_problems(plans));
+  input.programs.push_back(std::move(program));
+  return {};
+}
+
+Status add_shape(const Host& host, std::string_view name, const DeviceInfo& device, const ExecutorOptions& limits,
+                 TuningInput& input) {
+  TARE_ASSIGN_OR_RETURN(synth::Shape shape, synth::find_shape(name));
+  shape.layers = 1;
+  TARE_ASSIGN_OR_RETURN(auto values, parse_model_config(synth::config_json(shape), name));
+  const Config config(std::move(values));
+  for (const std::string& architecture : config.strings("architectures"))
+    for (const ModelFamily* family : host.families())
+      if (std::ranges::find(family->architectures, architecture) != family->architectures.end()) {
+        TARE_ASSIGN_OR_RETURN(const Program traced, trace(*family, config, {.dtype = DType::bf16}, host.ops()));
+        return add_problems(host, std::make_unique<const Program>(with_sampling(traced)), device, limits, input);
+      }
+  return failure(Code::unsupported, "no plugin brings a family for the shape ", name);
+}
+
+int64_t last_cache_bytes() {
+  int64_t bytes = 0;
+  for (int index = 0; index < 8; ++index) {
+    std::ifstream file(text("/sys/devices/system/cpu/cpu0/cache/index", index, "/size"));
+    int64_t kib = 0;
+    if (file >> kib) bytes = std::max(bytes, kib * 1024);  // "2048K"
+  }
+  return bytes;
+}
+
+}  // namespace tare
