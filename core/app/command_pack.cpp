@@ -66,7 +66,7 @@ int run(const CommandLine& line, const Options& o) {
 void add_pack(CLI::App& app, CommandLine& line) {
   auto* command = app.add_subcommand("pack", "Pack a model into one .tare bundle, without losing a bit");
   auto o = std::make_shared<Options>();
-  command->add_option("MODEL", o->source, "Hugging Face folder, .gguf file (its BF16 expansion) or .tare bundle")
+  command->add_option("MODEL", o->source, "Hugging Face folder, or .gguf file (its BF16 expansion)")
       ->required();
   command->add_option("-o,--output", o->out, "The bundle to write")->required();
   command->add_option("--exclude", o->exclude, "Leave out files that match this pattern, such as '*.bin' (repeatable)")

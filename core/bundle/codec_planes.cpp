@@ -142,7 +142,7 @@ PlaneTables choose_tables(int width, const PlaneHistograms& histograms, const Ti
   return tables;
 }
 
-TileEncoder::TileEncoder(const PlaneTables& tables) : width_(tables.width) {
+TileEncoder::TileEncoder(const PlaneTables& tables, bool wide) : width_(tables.width), wide_(wide) {
   for (size_t p = 0; p < kMostPlanes; ++p)
     if (tables.coded[p]) encoders_[p] = std::make_unique<rans::Encoder>(tables.frequencies[p]);
 }
@@ -163,7 +163,7 @@ void TileEncoder::encode(const std::byte* elements, int64_t stride, int32_t rows
     const std::span<const uint8_t> plane(s.planes[p].data(), count);
     if (encoders_[p]) {
       out->resize(at + rans::most_coded_bytes(count));
-      at += rans::encode(*encoders_[p], plane, std::span(*out).subspan(at));
+      at += rans::encode(*encoders_[p], plane, std::span(*out).subspan(at), wide_);
     } else {
       out->resize(at + up_to(count, 4));
       std::memcpy(out->data() + at, plane.data(), count);
@@ -174,7 +174,7 @@ void TileEncoder::encode(const std::byte* elements, int64_t stride, int32_t rows
   out->resize(begin + up_to(at - begin, 16));
 }
 
-TileDecoder::TileDecoder(const PlaneTables& tables) : width_(tables.width) {
+TileDecoder::TileDecoder(const PlaneTables& tables, bool wide) : width_(tables.width), wide_(wide) {
   for (size_t p = 0; p < kMostPlanes; ++p)
     if (tables.coded[p]) decoders_[p] = std::make_unique<rans::Decoder>(tables.frequencies[p]);
 }
@@ -188,7 +188,7 @@ Status TileDecoder::decode(std::span<const std::byte> in, int32_t rows, int32_t 
     if (decoders_[p]) {
       if (s.planes[p].size() < count) s.planes[p].resize(count);
       TARE_ASSIGN_OR_RETURN(const size_t used,
-                            rans::decode(*decoders_[p], in.subspan(at), {s.planes[p].data(), count}));
+                            rans::decode(*decoders_[p], in.subspan(at), {s.planes[p].data(), count}, wide_));
       planes[p] = s.planes[p].data();
       at += used;
     } else {

@@ -55,24 +55,26 @@ PlaneTables choose_tables(int width, const PlaneHistograms& histograms, const Ti
 
 class TileEncoder {
  public:
-  explicit TileEncoder(const PlaneTables& tables);
+  explicit TileEncoder(const PlaneTables& tables, bool wide = rans::has_avx512());
   // A tile of rows x columns elements, `stride` bytes from row to row, appended to `out`; a multiple of 16 bytes.
   void encode(const std::byte* elements, int64_t stride, int32_t rows, int32_t columns,
               std::vector<std::byte>* out) const;
 
  private:
   int width_;
+  bool wide_;
   std::array<std::unique_ptr<rans::Encoder>, kMostPlanes> encoders_;  // null: raw
 };
 class TileDecoder {
  public:
-  explicit TileDecoder(const PlaneTables& tables);
+  explicit TileDecoder(const PlaneTables& tables, bool wide = rans::has_avx512());
   // `in` must be exactly one tile; every byte is accounted for. Corrupt otherwise.
   Status decode(std::span<const std::byte> in, int32_t rows, int32_t columns, std::byte* elements,
                 int64_t stride) const;
 
  private:
   int width_;
+  bool wide_;
   std::array<std::unique_ptr<rans::Decoder>, kMostPlanes> decoders_;
 };
 

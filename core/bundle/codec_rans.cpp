@@ -99,7 +99,7 @@ size_t decode_steps_plain(const Decoder& decoder, uint32_t* states, const uint16
 
 }  // namespace detail
 
-size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::span<std::byte> out) {
+size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::span<std::byte> out, bool wide) {
   std::array<uint32_t, kLanes> states;
   states.fill(kLow);
   // Words come last to first: they are written towards the front of a scratch buffer.
@@ -110,8 +110,8 @@ size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::spa
   const size_t whole = symbols.size() / kLanes * kLanes;
   for (size_t i = symbols.size(); i-- > whole;)
     states[i - whole] = detail::put(encoder.symbols[symbols[i]], states[i - whole], at);
-  at = detail::has_avx512() ? detail::encode_steps_avx512(encoder, states.data(), at, symbols.data(), whole)
-                            : detail::encode_steps_plain(encoder, states.data(), at, symbols.data(), whole);
+  at = wide ? detail::encode_steps_avx512(encoder, states.data(), at, symbols.data(), whole)
+            : detail::encode_steps_plain(encoder, states.data(), at, symbols.data(), whole);
   const auto words = static_cast<uint32_t>(end - at);
   std::byte* to = out.data();
   std::memcpy(to, &words, 4);
@@ -123,7 +123,7 @@ size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::spa
   return bytes + 2;
 }
 
-Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std::span<uint8_t> symbols) {
+Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std::span<uint8_t> symbols, bool wide) {
   constexpr size_t kHead = 4 + 4 * kLanes;
   if (in.size() < kHead) return failure(Code::corrupt, "a coded plane has ", in.size(), " bytes, its head has ", kHead);
   uint32_t words = 0;
@@ -134,9 +134,8 @@ Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std
   if (bytes > in.size()) return failure(Code::corrupt, "a coded plane announces ", words, " words, too many");
   const auto* at = reinterpret_cast<const uint16_t*>(in.data() + kHead);
   const uint16_t* const end = at + words;
-  size_t done = detail::has_avx512()
-                    ? detail::decode_steps_avx512(decoder, states.data(), at, end, symbols.data(), symbols.size())
-                    : detail::decode_steps_plain(decoder, states.data(), at, end, symbols.data(), symbols.size());
+  size_t done = wide ? detail::decode_steps_avx512(decoder, states.data(), at, end, symbols.data(), symbols.size())
+                     : detail::decode_steps_plain(decoder, states.data(), at, end, symbols.data(), symbols.size());
   for (; done < symbols.size(); ++done) {
     uint32_t& x = states[done % kLanes];
     const uint32_t slot = decoder.slots[x & (kTotal - 1)];

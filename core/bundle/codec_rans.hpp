@@ -40,16 +40,20 @@ struct Decoder {
   alignas(64) std::array<uint32_t, kTotal> slots;
 };
 
+// Has the processor what the AVX-512 loops need?
+bool has_avx512() noexcept;
 // Bytes that `count` symbols can take at most, head included, for the buffer of `encode`.
 constexpr size_t most_coded_bytes(size_t count) noexcept { return 4 + 4 * kLanes + 2 * count + 2; }
 // Writes u32 words, 32 x u32 states, the words as u16, and two zero bytes if their number is odd. Returns the bytes.
 // Every symbol must occur in the table.
-size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::span<std::byte> out);
+size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::span<std::byte> out,
+              bool wide = has_avx512());
 // Fills `symbols` from the front of `in` and gives the bytes that were used. Corrupt: `in` ends early, words are left,
 // or a lane does not end where it began.
-Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std::span<uint8_t> symbols);
+Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std::span<uint8_t> symbols,
+                      bool wide = has_avx512());
 
-// The loops, for tests and measurements; `decode` and `encode` take the fastest that the processor has. `at`: the next
+// The loops; `wide` takes those of AVX-512. `at`: the next
 // word, left behind the last one that was taken. They stop (and give the number of symbols done) where fewer than 32
 // words are left.
 namespace detail {
@@ -60,7 +64,6 @@ size_t decode_steps_avx512(const Decoder& decoder, uint32_t* states, const uint1
 // Whole steps, from the last to the first; words are put in front of `at`.
 uint16_t* encode_steps_plain(const Encoder& encoder, uint32_t* states, uint16_t* at, const uint8_t* in, size_t count);
 uint16_t* encode_steps_avx512(const Encoder& encoder, uint32_t* states, uint16_t* at, const uint8_t* in, size_t count);
-bool has_avx512() noexcept;
 }  // namespace detail
 
 }  // namespace tare::rans

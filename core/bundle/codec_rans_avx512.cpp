@@ -4,7 +4,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-namespace tare::rans::detail {
+namespace tare::rans {
 
 #define TARE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi2,popcnt,bmi2")))
 
@@ -14,6 +14,8 @@ bool has_avx512() noexcept {
                           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("popcnt");
   return has;
 }
+
+namespace detail {
 
 TARE_AVX512 static inline __m512i take(const uint32_t* slots, __m512i x, const uint16_t*& at, uint8_t* out) {
   const __m512i low12 = _mm512_set1_epi32(4095);
@@ -85,13 +87,17 @@ TARE_AVX512 uint16_t* encode_steps_avx512(const Encoder& encoder, uint32_t* stat
   return at;
 }
 
-}  // namespace tare::rans::detail
+}  // namespace detail
+}  // namespace tare::rans
 
 #else
 
-namespace tare::rans::detail {
+namespace tare::rans {
 
 bool has_avx512() noexcept { return false; }
+
+namespace detail {
+
 size_t decode_steps_avx512(const Decoder& decoder, uint32_t* states, const uint16_t*& at, const uint16_t* end,
                            uint8_t* out, size_t count) {
   return decode_steps_plain(decoder, states, at, end, out, count);
@@ -100,6 +106,7 @@ uint16_t* encode_steps_avx512(const Encoder& encoder, uint32_t* states, uint16_t
   return encode_steps_plain(encoder, states, at, in, count);
 }
 
-}  // namespace tare::rans::detail
+}  // namespace detail
+}  // namespace tare::rans
 
 #endif

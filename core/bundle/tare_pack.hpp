@@ -25,7 +25,7 @@ struct PackReport {
   std::vector<std::pair<std::string, std::string>> info;  // as the bundle has it
   double seconds = 0;
 };
-// `source`: a Hugging Face folder, a .gguf file (then its BF16 expansion) or a .tare bundle. `out` is there as a whole
+// `source`: a Hugging Face folder or a .gguf file (then its BF16 expansion). `out` is there as a whole
 // or not at all; what killed runs left beside it is taken away. Anonymous memory, at most: 1.1 GiB with 32 threads
 // (a band of 64 rows of at most 65536 elements of 4 bytes, plain and coded, a thread).
 Result<PackReport> pack_tare(const std::string& source, const std::string& out,

@@ -1,0 +1,34 @@
+"""Packs golden models with `tare pack` and reads them with the independent reader: equal files, equal SHA-256."""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import read_bundle
+
+
+def main():
+    tare, models = sys.argv[1], pathlib.Path(sys.argv[2])
+    codecs = set()
+    for name in ("llama-plain", "llama-f16", "llama-plain-f32"):
+        with tempfile.TemporaryDirectory() as work:
+            path = work + "/m.tare"
+            subprocess.run([tare, "pack", str(models / name), "-o", path], check=True, stdout=subprocess.DEVNULL)
+            bundle = read_bundle.Bundle(path)
+            found = read_bundle.files(bundle)
+            wanted = {str(p.relative_to(models / name)): p.read_bytes() for p in (models / name).rglob("*") if p.is_file()}
+            assert found == wanted, f"{name}: files differ: {sorted(found) + sorted(wanted)}"
+            codecs |= {(t["dtype"], t["codec"]) for t in bundle.tensors}
+            data = bytearray(bundle.data)
+            data[bundle.tensors[0]["stored"]["offset"] + 5] ^= 1
+            bundle.data = bytes(data)
+            try:
+                read_bundle.files(bundle)
+                raise SystemExit("a flipped bit was not found")
+            except ValueError:
+                pass
+    print("read", sorted(codecs))
+    assert {("BF16", 1), ("F16", 1), ("F32", 1)} <= codecs, codecs
+
+
+main()
