@@ -1,0 +1,285 @@
+// The tuner on an invented device with invented kernels, whose times and bits the tests choose.
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "autotune/run/numbers.hpp"
+#include "autotune/run/peak.hpp"
+#include "autotune/run/qualify.hpp"
+#include "autotune/store/problem_text.hpp"
+#include "autotune/store/tuning_folder.hpp"
+#include "core/device/null_device.hpp"
+#include "tests/unit/plan/fake_kernels.hpp"
+
+namespace tare {
+namespace {
+
+// Seconds that launches say they took.
+class FakeTimer final : public LaunchTimer {
+ public:
+  Status run(Stream&, const std::function<Status()>& launch) override { return launch(); }
+  double now() override { return seconds; }
+  double seconds = 0;
+};
+
+struct Facts {
+  std::string id, numerics = "n", layout = "dense/rows";
+  std::vector<int64_t> speeds{4, 1, 2};  // of the configs 0, 1, ..: microseconds a row
+  int64_t wrong = -1;                    // the config that gives other bits
+  std::string hash = "h1";
+};
+// Sums the bytes of x and of the weights into every output byte: no arithmetic to speak of, but bits that depend on all
+// that a product depends on.
+class TimedKernel final : public KernelCandidate {
+ public:
+  TimedKernel(Facts facts, FakeTimer& timer) : f_(std::move(facts)), timer_(timer) {}
+  std::string_view id() const noexcept override { return f_.id; }
+  std::string_view device_kind() const noexcept override { return "fake"; }
+  std::vector<std::string> takes() const override { return {"linear/1"}; }
+  Verdict supports(const Problem&) const noexcept override { return Verdict::yes(); }
+  std::string numerics(const Problem&) const override { return f_.numerics; }
+  std::vector<std::string> layouts(const Problem&, size_t, size_t position) const override {
+    return {position % 2 == 0 ? f_.layout : "dense/rows"};
+  }
+  KernelConfig fallback(const Problem&) const override { return {{"config", int64_t{0}}}; }
+  std::vector<KernelConfig> space(const Problem&) const override {
+    std::vector<KernelConfig> out;
+    for (size_t i = 0; i < f_.speeds.size(); ++i) out.push_back({{"config", static_cast<int64_t>(i)}});
+    return out;
+  }
+  std::string hash() const override { return f_.hash; }
+  Result<std::unique_ptr<Instance>> instance(Device&, const Problem&, const KernelConfig& config) const override {
+    return std::unique_ptr<Instance>(std::make_unique<Run>(*this, std::get<int64_t>(config[0].value)));
+  }
+
+ private:
+  struct Run final : Instance {
+    Run(const TimedKernel& kernel, int64_t config) : k(kernel), c(config) {}
+    Status launch(const Launch& l) noexcept override {
+      const TensorView& x = l.inputs[0];
+      for (size_t o = 0; o < l.outputs.size(); ++o)
+        for (int64_t r = 0; r < x.rows(); ++r) {
+          uint8_t sum = k.f_.wrong == c ? 1 : 0;
+          for (int64_t i = 0; i < x.row_elements() * size_of(x.dtype); ++i)
+            sum = static_cast<uint8_t>(sum * 3 + reinterpret_cast<const uint8_t*>(x.row<bf16>(r))[i]);
+          std::memset(reinterpret_cast<std::byte*>(l.outputs[o].data) +
+                          r * l.outputs[o].row_stride * size_of(l.outputs[o].dtype),
+                      sum, static_cast<size_t>(l.outputs[o].row_elements() * size_of(l.outputs[o].dtype)));
+        }
+      k.timer_.seconds += 1e-6 * static_cast<double>(k.f_.speeds[static_cast<size_t>(c)] * (10 + x.rows()));
+      return {};
+    }
+    const TimedKernel& k;
+    int64_t c;
+  };
+  const Facts f_;
+  FakeTimer& timer_;
+};
+class CopyLayout final : public Layout {
+ public:
+  explicit CopyLayout(std::string id) : id_(std::move(id)) {}
+  std::string_view id() const noexcept override { return id_; }
+  Verdict supports(const WeightInfo&) const noexcept override { return Verdict::yes(); }
+  int64_t bytes(const WeightInfo& w) const noexcept override { return w.outputs() * w.inputs() * size_of(w.dtype); }
+  Status encode(const WeightInfo& w, int64_t begin, int64_t end, const void* plain, void* out) const override {
+    const int64_t row = w.inputs() * size_of(w.dtype);
+    std::memcpy(static_cast<std::byte*>(out) + begin * row, plain, static_cast<size_t>((end - begin) * row));
+    return {};
+  }
+  Status decode(const WeightInfo&, int64_t, int64_t, const void*, void*) const override { return {}; }
+
+ private:
+  std::string id_;
+};
+
+// A device of an invented SKU, its kernels, an empty database.
+class Bench {
+ public:
+  explicit Bench(std::vector<Facts> facts) : device(int64_t{1} << 28) {
+    info.id = "fake:0", info.kind = "fake", info.name = "Acme NPU 1", info.architecture = "acme1";
+    info.sku = "acme-npu-1", info.units = 7;
+    std::vector<const KernelCandidate*> kernels;
+    for (Facts& f : facts) kernels_.push_back(std::make_unique<TimedKernel>(std::move(f), timer));
+    for (const auto& k : kernels_) kernels.push_back(k.get());
+    for (const char* id : {"dense/rows", "w12/rows"}) layouts_.push_back(std::make_unique<CopyLayout>(id));
+    std::vector<const Layout*> layouts;
+    for (const auto& l : layouts_) layouts.push_back(l.get());
+    registry = Registry(kernels, layouts);
+    folder = std::filesystem::temp_directory_path() / text("tare-tuner-", ::getpid());
+    std::filesystem::remove_all(folder);
+    database = std::move(TuningDatabase::open(path()).value().database);
+    const Problem p = plain_product(info, 32, 16, 8);
+    problems = {{p, to_string(p), {1, 8}}};
+    options.cold_bytes = 4096, options.timer = &timer, options.versions = "test";
+    options.now = [this] { return timer.seconds; };
+  }
+  ~Bench() { std::filesystem::remove_all(folder); }
+  std::string path() const { return (folder / "tuning.db").string(); }
+  TunerOutcome tune() {
+    auto out = tare::tune(device, info, registry, problems, *database, options);
+    REQUIRE_MESSAGE(out.ok(), out.status().message());
+    return std::move(*out);
+  }
+
+  NullDevice device;
+  DeviceInfo info;
+  FakeTimer timer;
+  Registry registry;
+  std::filesystem::path folder;
+  std::unique_ptr<TuningDatabase> database;
+  std::vector<TuningProblem> problems;
+  TunerOptions options;
+
+ private:
+  std::vector<std::unique_ptr<TimedKernel>> kernels_;
+  std::vector<std::unique_ptr<CopyLayout>> layouts_;
+};
+using KeyState = KeyOutcome::State;
+
+TEST_CASE("the fastest exact config wins at every rows point, and a second run measures nothing") {
+  Bench b({{.id = "acme.a"}});
+  const TunerOutcome first = b.tune();
+  REQUIRE(first.keys.size() == 2);
+  for (const KeyOutcome& k : first.keys) {
+    CHECK(k.state == KeyState::tuned);
+    CHECK(k.entry.value.config == "{config = 1}");
+    CHECK(k.entry.value.runner_up == "acme.a {config = 2}");
+    CHECK(k.entry.value.baseline == "acme.a {config = 0}");
+    CHECK(k.entry.value.baseline_us == doctest::Approx(4 * k.entry.value.us));
+    CHECK(k.entry.value.exact);
+    CHECK(k.entry.value.hash == "h1");
+  }
+  CHECK(first.keys[1].entry.value.first_us == doctest::Approx(10 + 5));  // the bucket of 8 begins at 5 rows
+  CHECK(first.keys[1].entry.value.us == doctest::Approx(10 + 8));
+  const double before = b.timer.seconds;
+  const TunerOutcome second = b.tune();
+  CHECK(second.count(KeyState::known) == 2);
+  CHECK(second.keys[0].tried.size() == 3);
+  CHECK(b.timer.seconds == before);
+}
+TEST_CASE("a config with other bits is reported and never chosen, were it the default itself") {
+  for (const int64_t wrong : {int64_t{0}, int64_t{1}}) {
+    Bench b({{.id = "acme.a"}, {.id = "acme.w12", .layout = "w12/rows", .speeds = {3, 1, 2}, .wrong = wrong}});
+    const TunerOutcome out = b.tune();
+    CHECK(out.failures.size() == 2);
+    for (const GateFailure& f : out.failures) {
+      CHECK(f.kernel == "acme.w12");
+      CHECK(f.config == text("{config = ", wrong, "}"));
+      CHECK(f.reason.find("other bits than acme.a") != std::string::npos);
+    }
+    for (const KeyOutcome& k : out.keys)
+      if (k.key.layout == "w12/rows") CHECK(k.entry.value.config == (wrong == 1 ? "{config = 2}" : "{config = 1}"));
+  }
+}
+TEST_CASE("what is faster by less than the noise leaves the default") {
+  Bench b({{.id = "acme.a", .speeds = {1000, 995, 1100}}});
+  for (const KeyOutcome& k : b.tune().keys) CHECK(k.entry.value.config == "{config = 0}");
+}
+TEST_CASE("a budget ends the run, what was tried is kept, and the next run goes on") {
+  Bench b({{.id = "acme.a", .speeds = std::vector<int64_t>(40, 9)}});
+  b.options.budget = 0.004;
+  const TunerOutcome cut = b.tune();
+  CHECK(cut.out_of_time);
+  CHECK(cut.count(KeyState::unfinished) > 0);
+  b.options.budget = 0;
+  const TunerOutcome rest = b.tune();
+  CHECK(rest.count(KeyState::unfinished) == 0);
+  const auto resumed = std::ranges::max(rest.keys, {}, &KeyOutcome::resumed).resumed;
+  CHECK(resumed > 0);
+}
+TEST_CASE("orders of sums: the rule's is kept unless asked, and no retune changes it") {
+  Bench b({{.id = "acme.slow", .numerics = "first", .speeds = {9, 8}}, {.id = "acme.fast", .numerics = "second"}});
+  CHECK(b.tune().keys[0].key.numerics == "first");
+  b.options.choose_numerics = true;
+  CHECK(b.tune().keys[0].key.numerics == "first");  // kept
+  REQUIRE(b.database->renumber("acme-npu-1").ok());
+  const TunerOutcome anew = b.tune();
+  CHECK(anew.keys[0].key.numerics == "second");
+  CHECK(anew.numerics[0].measured.size() == 2);
+}
+TEST_CASE("a changed kernel is measured again") {
+  Bench b({{.id = "acme.a"}});
+  TuningEntry old = b.tune().keys[0].entry;
+  old.value.hash = "h0";
+  REQUIRE(b.database->put({&old, 1}).ok());
+  CHECK(b.tune().count(KeyState::tuned) == 1);
+}
+TEST_CASE("an invented SKU is qualified, compared with its record, and failed by a gate") {
+  Bench b({{.id = "acme.a"}});
+  QualifyOptions options{.tuner = b.options, .shipped = {}, .output = (b.folder / "db").string()};
+  auto q = qualify(b.device, b.info, b.registry, b.problems, *b.database, options);
+  REQUIRE_MESSAGE(q.ok(), q.status().message());
+  CHECK(q->sentence == "qualified");
+  CHECK(q->gates.size() == 1);
+  CHECK(q->gates[0].checked > 10);
+  REQUIRE(q->files.size() == 1);
+  const auto file = read_tuning_file(q->files[0], "acme-npu-1");
+  REQUIRE_MESSAGE(file.ok(), file.status().message());
+  CHECK(file->architecture == "acme1");
+  CHECK(file->entries.size() == 2);
+
+  std::vector<TuningEntry> shipped = file->entries;
+  for (TuningEntry& e : shipped) e.value.us /= 1.5;
+  options.shipped = shipped;
+  q = qualify(b.device, b.info, b.registry, b.problems, *b.database, options);
+  CHECK(q->verdict == QualifyVerdict::slower);
+  CHECK(q->sentence == "slower than the shipped record by 50 %");
+
+  Bench wrong({{.id = "acme.a", .wrong = 2}});
+  q = qualify(wrong.device, wrong.info, wrong.registry, wrong.problems, *wrong.database, {.tuner = wrong.options});
+  CHECK(q->verdict == QualifyVerdict::failed);
+  CHECK(q->sentence.starts_with("failed: acme.a"));
+}
+TEST_CASE("a tuner that is killed at any moment leaves a database in which every entry is whole") {
+  Bench b({{.id = "acme.a", .speeds = {5, 4, 3, 2, 1}}});
+  for (int round = 0; round < 8; ++round) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      auto mine = TuningDatabase::open(b.path());
+      while (mine.ok()) {
+        (void)tare::tune(b.device, b.info, b.registry, b.problems, *mine->database, b.options);
+        const auto done = tare::tune(b.device, b.info, b.registry, b.problems, *mine->database, b.options);
+        for (size_t i = 0; done.ok() && i < done->keys.size(); ++i) (void)mine->database->erase({&done->keys[i].key, 1});
+      }
+      ::_exit(0);
+    }
+    ::usleep(static_cast<useconds_t>(3000 + 7000 * round));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    auto again = TuningDatabase::open(b.path());
+    REQUIRE_MESSAGE(again.ok(), again.status().message());
+    CHECK(again->note.empty());
+    const auto entries = again->database->entries("acme-npu-1");
+    REQUIRE(entries.ok());
+    for (const TuningEntry& e : *entries) CHECK(e.value.config == "{config = 4}");
+  }
+  CHECK(b.tune().count(KeyState::unfinished) == 0);
+}
+TEST_CASE("made-up weights have the entropy of trained ones, escapes included") {
+  std::vector<uint16_t> w(512 * 512);
+  fill_trained_like(DType::bf16, 0, 512, 512, 1, w.data());
+  std::vector<int64_t> counts(256);
+  for (const uint16_t v : w) ++counts[v >> 7 & 255];
+  double entropy = 0;
+  int64_t far = 0;
+  for (size_t e = 0; e < 256; ++e) {
+    const double p = static_cast<double>(counts[e]) / static_cast<double>(w.size());
+    if (p > 0) entropy -= p * std::log2(p);
+    if (e < 107 || e > 123) far += counts[e];
+  }
+  CHECK(entropy > 2.55);
+  CHECK(entropy < 2.75);
+  CHECK(far > 10);
+  CHECK(static_cast<double>(far) < 0.003 * static_cast<double>(w.size()));
+}
+
+}  // namespace
+}  // namespace tare
