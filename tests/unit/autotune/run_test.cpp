@@ -203,6 +203,14 @@ TEST_CASE("orders of sums: the rule's is kept unless asked, and no retune change
   CHECK(anew.keys[0].key.numerics == "second");
   CHECK(anew.numerics[0].measured.size() == 2);
 }
+TEST_CASE("a database that cannot be written is refused before anything is measured") {
+  Bench b({{.id = "acme.a"}});
+  const auto read_only = TuningDatabase::open_to_read(b.path());
+  REQUIRE(read_only.ok());
+  const auto out = tare::tune(b.device, b.info, b.registry, b.problems, **read_only, b.options);
+  CHECK(out.status().message().find("is read-only") != std::string::npos);
+  CHECK(b.timer.seconds == 0);
+}
 TEST_CASE("a changed kernel is measured again") {
   Bench b({{.id = "acme.a"}});
   TuningEntry old = b.tune().keys[0].entry;
