@@ -1,5 +1,6 @@
 # The two commands of the README, and the few that a developer types between them.
-#   make quickstart   installs what is missing, builds, fetches a small model, serves it and asks it a question
+#   make quickstart   installs what is missing, builds, fetches a small model, packs, tunes and serves it, asks it a
+#                     question
 #   make test         the same set-up and what tests need, then every test
 # Both are safe to repeat.
 SHELL := /bin/bash
@@ -10,6 +11,7 @@ BUILD ?= build
 
 quickstart:
 	@scripts/setup.sh run
+	@if ldconfig -p | grep -q 'libcuda\.so\.1'; then scripts/nvrtc.sh; fi
 	@$(MAKE) --no-print-directory build
 	@scripts/demo-model.sh
 	@scripts/quickstart.sh $(BUILD)

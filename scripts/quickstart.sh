@@ -1,21 +1,41 @@
 #!/usr/bin/env bash
-# Starts the server on the demo model from a TOML file on a free port, asks it a question, streams the answer, prints
-# tokens/s and the memory ledger, and stops what it started.
+# Packs the demo model into a bundle, tunes this machine for it within a short budget, serves the bundle from a TOML file
+# on a free port, asks it a question, streams the answer, prints what was saved and the memory ledger, and stops what it
+# started. Safe to repeat: the bundle and the tuning database are kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}
 tare=$(cd "$build" && pwd)/bin/tare
 cache=${TARE_CACHE:-$PWD/.cache}
+model=SmolLM2-135M-Instruct
+source=$cache/models/$model.Q4_1.gguf
+bundle=$cache/models/$model.tare
+database=$cache/tuning.db
 config=$cache/quickstart.toml
 log=$cache/quickstart.log
+
+echo "== pack"
+if [ "$bundle" -nt "$source" ] && "$tare" verify "$bundle" >/dev/null 2>&1; then
+  echo "$bundle is there and whole"
+else
+  "$tare" pack "$source" -o "$bundle"
+fi
+echo "== tune (at most 45 s; what is known already is not measured again)"
+"$tare" autotune "$bundle" --budget 45s --database "$database" --report "$cache/autotune.html" > "$cache/autotune.txt"
+tail -1 "$cache/autotune.txt"
+
 cat > "$config" <<TOML
 [server]
 listen = "127.0.0.1:0"          # 0: any free port
+[tuning]
+database = "$database"
 [[model]]
 name = "smollm2-135m"
-source = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+source = "$bundle"
+objective = "balanced"          # latency, balanced or memory: how the layouts are chosen
 context = 2048
 TOML
+echo "== serve"
 "$tare" serve "$config" > "$log" 2>&1 &
 server=$!
 trap 'kill -TERM $server 2>/dev/null || true; wait $server 2>/dev/null || true' EXIT
@@ -30,10 +50,13 @@ done
 python3 scripts/ask.py "$url" smollm2-135m "In two sentences: why do cats purr?"
 echo
 grep -A20 'memory ledger' "$log" | sed 's/^/  /' || true
+echo
+scripts/sizes.sh "$tare" "$source" "$bundle"
 cat <<TEXT
 
 What to type next:
   $build/bin/tare serve $config                        # the same server, until Ctrl-C
-  $build/bin/tare generate --model ${config%/*}/models/SmolLM2-135M-Instruct.Q4_1.gguf --prompt "Once upon a time"
-  $build/bin/tare explain ${config%/*}/models/SmolLM2-135M-Instruct.Q4_1.gguf          # Program, Plan and ledger
+  $build/bin/tare explain $bundle                      # which pipeline runs every matrix, and why
+  $build/bin/tare inspect $bundle --html sizes.html    # entropies, codecs, savings
+  $build/bin/tare autotune $bundle --database $database   # what was tried and won (also $cache/autotune.html)
 TEXT
