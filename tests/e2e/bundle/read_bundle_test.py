@@ -27,6 +27,18 @@ def main():
                 raise SystemExit("a flipped bit was not found")
             except ValueError:
                 pass
+    # The same greedy tokens from the folder, the bundle and what is unpacked from it.
+    with tempfile.TemporaryDirectory() as work:
+        for name in ("llama-plain", "gemma3-plain"):
+            folder, path, out = str(models / name), f"{work}/{name}.tare", f"{work}/{name}"
+            subprocess.run([tare, "pack", folder, "-o", path], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([tare, "unpack", path, "-o", out], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([tare, "verify", path, "--against", folder], check=True, stdout=subprocess.DEVNULL)
+            said = [subprocess.run([tare, "generate", model, "--tokens", "1", "2", "3", "-n", "16", "--temperature", "0"],
+                                   check=True, capture_output=True).stdout for model in (folder, path, out)]
+            assert said[0] and said[0] == said[1] == said[2], said
+            subprocess.run([tare, "explain", path], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([tare, "inspect", path], check=True, stdout=subprocess.DEVNULL)
     print("read", sorted(codecs))
     assert {("BF16", 1), ("F16", 1), ("F32", 1)} <= codecs, codecs
 
