@@ -1,4 +1,5 @@
 """Packs golden models with `tare pack` and reads them with the independent reader: equal files, equal SHA-256."""
+import json
 import pathlib
 import subprocess
 import sys
@@ -34,9 +35,12 @@ def main():
             subprocess.run([tare, "pack", folder, "-o", path], check=True, stdout=subprocess.DEVNULL)
             subprocess.run([tare, "unpack", path, "-o", out], check=True, stdout=subprocess.DEVNULL)
             subprocess.run([tare, "verify", path, "--against", folder], check=True, stdout=subprocess.DEVNULL)
-            said = [subprocess.run([tare, "generate", model, "--tokens", "1", "2", "3", "-n", "16", "--temperature", "0"],
-                                   check=True, capture_output=True).stdout for model in (folder, path, out)]
-            assert said[0] and said[0] == said[1] == said[2], said
+            tokens = []
+            for model in (folder, path, out):
+                done = subprocess.run([tare, "generate", "--model", model, "--tokens", "1,2,3", "--max-tokens", "16",
+                                       "--temperature", "0", "--json"], check=True, capture_output=True, text=True)
+                tokens.append(json.loads(done.stdout)["tokens"])
+            assert len(tokens[0]) == 16 and tokens[0] == tokens[1] == tokens[2], tokens
             subprocess.run([tare, "explain", path], check=True, stdout=subprocess.DEVNULL)
             subprocess.run([tare, "inspect", path], check=True, stdout=subprocess.DEVNULL)
     print("read", sorted(codecs))
