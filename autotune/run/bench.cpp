@@ -1,11 +1,11 @@
 #include "autotune/run/bench.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <thread>
 
 #include "autotune/run/numbers.hpp"
 #include "autotune/run/problems.hpp"
+#include "core/base/parallel.hpp"
 
 namespace tare {
 namespace {
@@ -24,21 +24,13 @@ Status grow(Device& device, std::unique_ptr<Buffer>& buffer, int64_t bytes, Purp
 
 // Rows of the matrix in pieces over the host's cores; the first failure.
 Status over_rows(int64_t rows, int64_t granule, const std::function<Status(int64_t, int64_t)>& body) {
-  const int64_t pieces = (rows + granule - 1) / granule;
-  const auto workers = std::clamp<int64_t>(pieces / 4, 1, std::max(1u, std::thread::hardware_concurrency()));
-  std::atomic<int64_t> next = 0;
-  std::vector<Status> statuses(static_cast<size_t>(workers));
-  const int64_t step = std::max<int64_t>(1, pieces / (workers * 4));
-  const auto work = [&](size_t worker) {
-    for (int64_t p; (p = next.fetch_add(step)) < pieces && statuses[worker].ok();)
-      statuses[worker] = body(p * granule, std::min(rows, (p + step) * granule));
-  };
-  std::vector<std::jthread> threads;
-  for (size_t w = 1; w < statuses.size(); ++w) threads.emplace_back(work, w);
-  work(0);
-  threads.clear();
-  for (const Status& s : statuses) TARE_RETURN_IF_ERROR(s);
-  return {};
+  const int64_t granules = (rows + granule - 1) / granule;
+  const int64_t step =
+      granule * std::max<int64_t>(1, granules / (4 * std::max(1u, std::thread::hardware_concurrency())));
+  return parallel_for(static_cast<size_t>((rows + step - 1) / step), 0, [&](size_t piece) {
+    const int64_t begin = static_cast<int64_t>(piece) * step;
+    return body(begin, std::min(rows, begin + step));
+  });
 }
 
 // One weight as it lies, on the host.
@@ -86,8 +78,7 @@ Result<Laid> lay(const WeightInfo& info, const Layout& layout, uint64_t seed, De
 
 Result<std::unique_ptr<ProblemBench>> ProblemBench::create(Device& device, const Registry& registry,
                                                            const Problem& problem, std::string_view layout,
-                                                           int64_t most_rows, int64_t cold_bytes,
-                                                           BenchMemory& memory) {
+                                                           int64_t most_rows, int64_t cold_bytes, BenchMemory& memory) {
   auto out = std::unique_ptr<ProblemBench>(new ProblemBench(device, registry, problem, memory));
   TARE_ASSIGN_OR_RETURN(out->stream_, device.create_stream());
   TARE_RETURN_IF_ERROR(out->lay_weights(layout, cold_bytes));
@@ -113,18 +104,22 @@ Status ProblemBench::lay_weights(std::string_view layout, int64_t cold_bytes) {
       step += aligned(bytes);
       if (!is_matrix(op, i)) continue;
       matrix_bytes_ += bytes;
-      flops_per_row_ += 2.0 * static_cast<double>(infos.back()->outputs()) * static_cast<double>(infos.back()->inputs());
+      flops_per_row_ +=
+          2.0 * static_cast<double>(infos.back()->outputs()) * static_cast<double>(infos.back()->inputs());
     }
   if (step == 0) return invalid("the problem has no weights");
   int64_t copies = std::clamp<int64_t>(cold_bytes / step + 1, 1, kMostCopies);
   // A device that has less room holds fewer: the figures are warmer then, never missing.
-  for (Status status; !(status = grow(device_, memory_.weights, copies * step, Purpose::weights, "tuning/weights")).ok();
+  for (Status status;
+       !(status = grow(device_, memory_.weights, copies * step, Purpose::weights, "tuning/weights")).ok();
        copies = (copies + 1) / 2)
     if (copies == 1) return status;
   auto* const base = static_cast<std::byte*>(memory_.weights->data());
   for (const auto& one : laid) {
     heads_.emplace_back();
-    if (one) heads_.back().assign(one->bytes.begin(), one->bytes.begin() + std::min<ptrdiff_t>(kWeightHeadBytes, std::ssize(one->bytes)));
+    if (one)
+      heads_.back().assign(one->bytes.begin(),
+                           one->bytes.begin() + std::min<ptrdiff_t>(kWeightHeadBytes, std::ssize(one->bytes)));
   }
   for (int64_t c = 0; c < copies; ++c) {
     auto& views = copies_.emplace_back();
@@ -158,8 +153,8 @@ Status ProblemBench::lay_tensors(int64_t most_rows) {
   int64_t in = 0, out = 0;
   for (const ProblemOp& op : problem_.ops)
     for (size_t i = 0; i < op.inputs.size(); ++i) {
-      const bool of_chain = static_cast<int32_t>(i) == op.chain_input ||
-                            (i < op.chain_results.size() && op.chain_results[i] >= 0);
+      const bool of_chain =
+          static_cast<int32_t>(i) == op.chain_input || (i < op.chain_results.size() && op.chain_results[i] >= 0);
       if (!of_chain) inputs_.push_back(part_of(op.inputs[i], in));
     }
   for (const TensorInfo& info : problem_.ops.back().results) results_.push_back(part_of(info, out));

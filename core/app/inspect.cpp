@@ -10,7 +10,7 @@
 #include <numeric>
 
 #include "core/base/progress.hpp"
-#include "core/bundle/parallel.hpp"
+#include "core/base/parallel.hpp"
 #include "core/bundle/tare_bundle.hpp"
 
 namespace tare {

@@ -10,7 +10,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/sha256.hpp"
-#include "core/bundle/parallel.hpp"
+#include "core/base/parallel.hpp"
 #include "core/bundle/tare_format.hpp"
 #include "core/bundle/tare_output.hpp"
 #include "core/bundle/tare_pack.hpp"
