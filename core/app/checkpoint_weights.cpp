@@ -65,4 +65,10 @@ Status CheckpointWeights::read(const WeightDecl& weight, const WeightInfo& info,
   return {};
 }
 
+int64_t CheckpointWeights::row_granule(const WeightDecl& weight, const WeightInfo& info) const noexcept {
+  const StoredTensor* tensor = source_.find(weight.name);
+  // Rows of ours that are no stored rows have no granule of theirs.
+  return tensor != nullptr && tensor->row_elements() == info.inputs() ? source_.row_granule(*tensor) : 1;
+}
+
 }  // namespace tare

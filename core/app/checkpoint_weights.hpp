@@ -12,6 +12,7 @@ class CheckpointWeights final : public PlainWeights {
   Status check(const WeightDecl& weight) const override;
   Status read(const WeightDecl& weight, const WeightInfo& info, int64_t row_begin, int64_t row_end,
               void* out) const override;
+  int64_t row_granule(const WeightDecl& weight, const WeightInfo& info) const noexcept override;
 
  private:
   const WeightSource& source_;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "core/runtime/staging.hpp"
 
@@ -20,7 +21,9 @@ template <class Use>
 Status for_rows(const WeightDecl& decl, const WeightInfo& info, int64_t granule, const PlainWeights& source,
                 CpuParallel* parallel, const std::function<void(int64_t)>& advance, const Use& use) {
   const int64_t row_bytes = info.inputs() * size_of(info.dtype);
-  const int64_t rows = info.outputs(), step = std::max<int64_t>(1, kChunkBytes / row_bytes / granule) * granule;
+  const int64_t rows = info.outputs(), most = std::max<int64_t>(1, kChunkBytes / row_bytes / granule) * granule;
+  const int64_t whole = std::lcm(granule, source.row_granule(decl, info));
+  const int64_t step = most >= whole ? most / whole * whole : most;
   const int64_t chunks = (rows + step - 1) / step;
   std::mutex mutex;
   Status first_failure;
@@ -126,7 +129,8 @@ namespace {
 Status send_plain(const WeightDecl& decl, const WeightInfo& info, const PlainWeights& source, CpuParallel& threads,
                   Uploader& uploader, std::byte* to, const std::function<void(int64_t)>& advance) {
   const int64_t row_bytes = info.inputs() * size_of(info.dtype), rows = info.outputs();
-  const int64_t step = static_cast<int64_t>(Uploader::kChunkBytes) / row_bytes;
+  const int64_t most = static_cast<int64_t>(Uploader::kChunkBytes) / row_bytes, whole = source.row_granule(decl, info);
+  const int64_t step = most >= whole ? most / whole * whole : most;
   std::mutex mutex;
   Status first_failure;
   threads.run((rows + step - 1) / step, 1, [&](int64_t begin, int64_t end, int32_t worker) {

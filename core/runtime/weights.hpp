@@ -17,6 +17,8 @@ class PlainWeights {
   // Rows [row_begin, row_end) of the weight as a matrix of `info`, in info.dtype, packed.
   virtual Status read(const WeightDecl& weight, const WeightInfo& info, int64_t row_begin, int64_t row_end,
                       void* out) const = 0;
+  // Ranges of rows that are multiples of it are read best: a source whose bytes lie in tiles decodes each but once.
+  virtual int64_t row_granule(const WeightDecl&, const WeightInfo&) const noexcept { return 1; }
 };
 
 // Bytes of all weights in their layouts, alignment included; of codes that look at the numbers first, what numbers as
