@@ -8,6 +8,7 @@
 #include "core/app/model.hpp"
 #include "core/base/log.hpp"
 #include "tests/golden/support/golden.hpp"
+#include "tests/golden/support/steps.hpp"
 
 namespace tare {
 namespace {
@@ -39,49 +40,12 @@ Result<Running> load(const std::filesystem::path& path, std::optional<DType> dty
   return Running{std::move(device), std::move(model)};
 }
 
-// One sequence; every row gives logits. Pages are dealt out in order.
-StepInput step_of(const ExecutorLimits& limits, std::span<const int32_t> tokens, int32_t position) {
-  StepInput step;
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    step.token_ids.push_back(tokens[t]);
-    step.positions.push_back(position + static_cast<int32_t>(t));
-    step.logit_row_tokens.push_back(static_cast<int32_t>(t));
-    step.sampling.emplace_back().temperature = 0;
-  }
-  const auto end = static_cast<int32_t>(position + tokens.size());
-  step.sequence_begin.push_back(static_cast<int32_t>(tokens.size()));
-  step.context_lengths.push_back(end);
-  for (const StateGroupLimits& g : limits.groups) {
-    PageTableInput table{.stride = (limits.context + g.page_tokens - 1) / g.page_tokens, .pages = {}};
-    for (int32_t p = 0; p < table.stride; ++p) table.pages.push_back(p * g.page_tokens < end ? p : -1);
-    step.page_tables.push_back(std::move(table));
-  }
-  return step;
-}
-
-// Logits of all rows, the prompt in steps of `chunk`, then the decode tokens one by one.
-std::vector<float> logits_of(PlanExecutor& executor, const golden::GoldenCase& golden, size_t chunk) {
-  std::vector<float> all;
-  const auto feed = [&](std::span<const int32_t> tokens, size_t position) {
-    const auto out = executor.run(step_of(executor.limits(), tokens, static_cast<int32_t>(position)));
-    REQUIRE_MESSAGE(out.ok(), out.status().message());
-    const auto logits = executor.logits();
-    REQUIRE_MESSAGE(logits.ok(), logits.status().message());
-    all.insert(all.end(), logits->begin(), logits->end());
-  };
-  const std::span prompt(golden.prompt);
-  for (size_t at = 0; at < prompt.size(); at += chunk)
-    feed(prompt.subspan(at, std::min(chunk, prompt.size() - at)), at);
-  for (size_t i = 0; i < golden.decode.size(); ++i) feed(std::span(golden.decode).subspan(i, 1), prompt.size() + i);
-  return all;
-}
-
 void check(const std::string& name, const std::filesystem::path& path, std::optional<DType> dtype, double limit,
            const golden::GoldenCase& golden, bool references) {
   INFO(name, std::string(dtype == DType::f32 ? " in F32" : ""), std::string(references ? " by references" : ""));
   auto running = load(path, dtype, references);
   REQUIRE_MESSAGE(running.ok(), running.status().message());
-  const std::vector<float> whole = logits_of(*running->model.executor, golden, golden.prompt.size());
+  const std::vector<float> whole = golden::logits_of(*running->model.executor, golden, golden.prompt.size());
   const golden::Comparison c = golden::compare(whole, golden.logits, golden.vocab);
   INFO(c.first_mismatch);
   CHECK(c.distance <= limit);
@@ -90,7 +54,7 @@ void check(const std::string& name, const std::filesystem::path& path, std::opti
           ": distance ", c.distance, ", top-1 flips ", c.flips);
   // A Plan of another bucket, another cut of the prompt: the same bits.
   for (const size_t chunk : {size_t{1}, size_t{7}}) {
-    const std::vector<float> cut = logits_of(*running->model.executor, golden, chunk);
+    const std::vector<float> cut = golden::logits_of(*running->model.executor, golden, chunk);
     REQUIRE(cut.size() == whole.size());
     CHECK_MESSAGE(std::memcmp(cut.data(), whole.data(), cut.size() * sizeof(float)) == 0, "chunks of ", chunk);
   }
@@ -123,8 +87,8 @@ TEST_CASE("a GGUF gives the logits of its source folder") {
       REQUIRE_MESSAGE(from_gguf.ok(), from_gguf.status().message());
       REQUIRE_MESSAGE(from_folder.ok(), from_folder.status().message());
       const size_t whole = golden->prompt.size();
-      const std::vector<float> a = logits_of(*from_gguf->model.executor, *golden, whole);
-      const std::vector<float> b = logits_of(*from_folder->model.executor, *golden, whole);
+      const std::vector<float> a = golden::logits_of(*from_gguf->model.executor, *golden, whole);
+      const std::vector<float> b = golden::logits_of(*from_folder->model.executor, *golden, whole);
       const golden::Comparison c = golden::compare(a, b, golden->vocab);
       INFO(c.first_mismatch);
       CHECK(c.distance <= 1e-6);

@@ -9,6 +9,7 @@
 #include "core/app/model.hpp"
 #include "core/base/log.hpp"
 #include "tests/golden/support/golden.hpp"
+#include "tests/golden/support/steps.hpp"
 
 namespace tare::layouts_test {
 
@@ -37,25 +38,6 @@ inline Result<Running> load(const std::filesystem::path& path, const std::string
   return Running{std::move(device), std::move(model)};
 }
 
-inline StepInput step_of(const ExecutorLimits& limits, std::span<const int32_t> tokens, int32_t position) {
-  StepInput step;
-  for (size_t t = 0; t < tokens.size(); ++t) {
-    step.token_ids.push_back(tokens[t]);
-    step.positions.push_back(position + static_cast<int32_t>(t));
-    step.logit_row_tokens.push_back(static_cast<int32_t>(t));
-    step.sampling.emplace_back().temperature = 0;
-  }
-  const auto end = static_cast<int32_t>(position + tokens.size());
-  step.sequence_begin.push_back(static_cast<int32_t>(tokens.size()));
-  step.context_lengths.push_back(end);
-  for (const StateGroupLimits& g : limits.groups) {
-    PageTableInput table{.stride = (limits.context + g.page_tokens - 1) / g.page_tokens, .pages = {}};
-    for (int32_t p = 0; p < table.stride; ++p) table.pages.push_back(p * g.page_tokens < end ? p : -1);
-    step.page_tables.push_back(std::move(table));
-  }
-  return step;
-}
-
 // Logits of the prompt in one step, then 16 greedy tokens one by one.
 struct Generated {
   std::vector<float> logits;
@@ -69,7 +51,7 @@ inline Generated generate(PlanExecutor& executor, const golden::GoldenCase& gold
   Generated out;
   std::vector<int32_t> next(golden.prompt.begin(), golden.prompt.end());
   for (int32_t position = 0, turn = 0; turn < 17; ++turn) {
-    const auto step = executor.run(step_of(executor.limits(), next, position));
+    const auto step = executor.run(golden::step_of(executor.limits(), {{next, position}}));
     REQUIRE_MESSAGE(step.ok(), step.status().message());
     const auto logits = executor.logits();
     REQUIRE_MESSAGE(logits.ok(), logits.status().message());

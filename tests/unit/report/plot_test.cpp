@@ -1,22 +1,15 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <limits>
 
 #include "core/report/plot.hpp"
+#include "tests/unit/report/page.hpp"
 
 using namespace tare::report;
+using namespace tare::report_test;
 
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
-
-bool has(const std::string& page, std::string_view words) { return page.find(words) != std::string::npos; }
-size_t count(const std::string& page, std::string_view words) {
-  size_t n = 0;
-  for (size_t at = page.find(words); at != std::string::npos; at = page.find(words, at + 1)) ++n;
-  return n;
-}
 // The numbers of every attribute of that name, in order.
 std::vector<double> all(const std::string& svg, const std::string& attribute, const std::string& element = "") {
   std::vector<double> out;

@@ -1,25 +1,18 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
-#include <limits>
 
 #include "core/base/file.hpp"
 #include "core/report/number.hpp"
 #include "core/report/report.hpp"
+#include "tests/unit/report/page.hpp"
 
 using namespace tare;
 using namespace tare::report;
+using namespace tare::report_test;
 
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
-
-bool has(const std::string& page, std::string_view words) { return page.find(words) != std::string::npos; }
-size_t count(const std::string& page, std::string_view words) {
-  size_t n = 0;
-  for (size_t at = page.find(words); at != std::string::npos; at = page.find(words, at + 1)) ++n;
-  return n;
-}
 Report with(Block block) { return {"A title", "", {}, {{"Section", {std::move(block)}}}}; }
 
 }  // namespace
