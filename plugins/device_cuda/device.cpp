@@ -8,88 +8,10 @@
 #include <vector>
 
 #include "core/api/ledger.hpp"
+#include "plugins/device_cuda/memory.hpp"
 
 namespace tare::cuda {
 namespace {
-
-// The driver and the primary context of one GPU; alive as long as anything made from it.
-class Context {
- public:
-  static Result<std::shared_ptr<const Context>> create(std::shared_ptr<const Driver> driver, int ordinal) {
-    CuDevice device = 0;
-    CuContext context = nullptr;
-    TARE_RETURN_IF_ERROR(driver->check(driver->cuDeviceGet(&device, ordinal), "cuDeviceGet"));
-    TARE_RETURN_IF_ERROR(driver->check(driver->cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain"));
-    return std::shared_ptr<const Context>(new Context(std::move(driver), device, context));
-  }
-  Context(const Context&) = delete;
-  ~Context() { driver_->cuDevicePrimaryCtxRelease_v2(device_); }
-  // The driver, with this context current on the calling thread.
-  const Driver& enter() const {
-    driver_->cuCtxSetCurrent(context_);
-    return *driver_;
-  }
-
- private:
-  Context(std::shared_ptr<const Driver> driver, CuDevice device, CuContext context)
-      : driver_(std::move(driver)), device_(device), context_(context) {}
-  const std::shared_ptr<const Driver> driver_;
-  const CuDevice device_;
-  const CuContext context_;
-};
-using ContextRef = std::shared_ptr<const Context>;
-
-// A reservation in the ledger, given back by the destructor.
-class Reservation {
- public:
-  static Result<Reservation> take(std::shared_ptr<Ledger> ledger, size_t bytes, Purpose purpose,
-                                  std::string_view label) {
-    TARE_RETURN_IF_ERROR(ledger->reserve(static_cast<int64_t>(bytes), purpose, label));
-    return Reservation(std::move(ledger), bytes, purpose, std::string(label));
-  }
-  Reservation(Reservation&&) noexcept = default;
-  Reservation& operator=(Reservation&&) = delete;
-  ~Reservation() {
-    if (ledger_ != nullptr) ledger_->release(static_cast<int64_t>(bytes_), purpose_, label_);
-  }
-  size_t bytes() const noexcept { return bytes_; }
-
- private:
-  Reservation(std::shared_ptr<Ledger> ledger, size_t bytes, Purpose purpose, std::string label)
-      : ledger_(std::move(ledger)), bytes_(bytes), purpose_(purpose), label_(std::move(label)) {}
-  std::shared_ptr<Ledger> ledger_;
-  size_t bytes_;
-  Purpose purpose_;
-  std::string label_;
-};
-
-class DeviceBuffer final : public Buffer {
- public:
-  DeviceBuffer(ContextRef context, Reservation reservation, CuAddress address)
-      : context_(std::move(context)), reservation_(std::move(reservation)), address_(address) {}
-  ~DeviceBuffer() override { context_->enter().cuMemFree_v2(address_); }
-  void* data() const noexcept override { return reinterpret_cast<void*>(address_); }
-  size_t bytes() const noexcept override { return reservation_.bytes(); }
-
- private:
-  const ContextRef context_;
-  const Reservation reservation_;
-  const CuAddress address_;
-};
-
-class PinnedBuffer final : public Buffer {
- public:
-  PinnedBuffer(ContextRef context, void* data, size_t bytes)
-      : context_(std::move(context)), data_(data), bytes_(bytes) {}
-  ~PinnedBuffer() override { context_->enter().cuMemFreeHost(data_); }
-  void* data() const noexcept override { return data_; }
-  size_t bytes() const noexcept override { return bytes_; }
-
- private:
-  const ContextRef context_;
-  void* const data_;
-  const size_t bytes_;
-};
 
 class CudaEvent final : public Event {
  public:
@@ -202,17 +124,13 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
         architecture_(std::move(architecture)),
         shared_limit_(shared_limit),
         version_(version),
-        ledger_(std::make_shared<Ledger>(info_.id, budget)) {}
+        ledger_(std::make_shared<Ledger>(info_.id, budget)),
+        memory_(context_, ledger_) {}
 
   const DeviceInfo& info() const noexcept override { return info_; }
 
   Result<std::unique_ptr<Buffer>> allocate(size_t bytes, Purpose purpose, std::string_view label) override {
-    TARE_ASSIGN_OR_RETURN(Reservation reservation, Reservation::take(ledger_, bytes, purpose, label));
-    const Driver& d = context_->enter();
-    CuAddress address = 0;
-    TARE_RETURN_IF_ERROR(
-        d.check(d.cuMemAlloc_v2(&address, bytes > 0 ? bytes : 1), "cuMemAlloc", text(bytes, " bytes for ", label)));
-    return std::unique_ptr<Buffer>(std::make_unique<DeviceBuffer>(context_, std::move(reservation), address));
+    return memory_.allocate(bytes, purpose, label);
   }
   Result<std::unique_ptr<Stream>> create_stream() override {
     const Driver& d = context_->enter();
@@ -307,13 +225,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
                 "cuTensorMapEncodeTiled"));
     return out;
   }
-  Result<std::unique_ptr<Buffer>> allocate_pinned(size_t bytes) override {
-    const Driver& d = context_->enter();
-    void* data = nullptr;
-    TARE_RETURN_IF_ERROR(
-        d.check(d.cuMemHostAlloc(&data, bytes > 0 ? bytes : 1, 0), "cuMemHostAlloc", text(bytes, " bytes")));
-    return std::unique_ptr<Buffer>(std::make_unique<PinnedBuffer>(context_, data, bytes));
-  }
+  Result<std::unique_ptr<Buffer>> allocate_pinned(size_t bytes) override { return memory_.allocate_pinned(bytes); }
   Status begin_recording(Stream& stream) override {
     const Driver& d = context_->enter();
     TARE_RETURN_IF_ERROR(
@@ -348,6 +260,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   const std::string architecture_;
   const int32_t shared_limit_, version_;
   const std::shared_ptr<Ledger> ledger_;
+  DeviceMemory memory_;
   std::mutex loaded_mutex_;
   std::map<std::string, std::weak_ptr<LoadedKernel>> loaded_;
 };

@@ -15,6 +15,7 @@ namespace tare::cuda {
 using CuResult = int;  // 0: success
 using CuDevice = int;
 using CuAddress = uint64_t;
+using CuMemoryHandle = uint64_t;
 using CuContext = struct CuContextOpaque*;
 using CuModule = struct CuModuleOpaque*;
 using CuFunction = struct CuFunctionOpaque*;
@@ -37,6 +38,23 @@ struct CuLaunchAttribute {
 static_assert(sizeof(CuLaunchAttribute) == 72, "the driver's launch attribute has 72 bytes");
 inline constexpr int kAttributeCluster = 4, kAttributeDependentLaunch = 6;
 
+// CUmemAllocationProp and CUmemAccessDesc: physical memory of one device, readable and writable by it.
+struct CuMemoryProperties {
+  int type = 1;  // pinned
+  int handle_types = 0;
+  int location_type = 1;  // a device
+  int location = 0;
+  void* windows = nullptr;
+  unsigned char flags[8] = {};
+};
+static_assert(sizeof(CuMemoryProperties) == 32, "CUmemAllocationProp has 32 bytes");
+struct CuMemoryAccess {
+  int location_type = 1;
+  int location = 0;
+  int flags = 3;  // read and write
+};
+static_assert(sizeof(CuMemoryAccess) == 12, "CUmemAccessDesc has 12 bytes");
+
 struct CuLaunchConfig {
   uint32_t grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes;
   CuStream stream;
@@ -45,7 +63,7 @@ struct CuLaunchConfig {
 };
 
 inline constexpr int kDeviceMultiprocessors = 16, kDeviceL2Bytes = 38, kDeviceMajor = 75, kDeviceMinor = 76,
-                     kDeviceSharedOptin = 97;
+                     kDeviceSharedOptin = 97, kDeviceVirtualMemory = 102;
 inline constexpr int kFunctionMaxDynamicShared = 8;
 inline constexpr uint32_t kStreamNonBlocking = 1;
 inline constexpr int kCaptureThreadLocal = 1;
@@ -66,9 +84,18 @@ inline constexpr int kTensorUint64 = 4, kTensorBf16 = 9, kSwizzleNone = 0, kSwiz
   X(cuDevicePrimaryCtxRetain, (CuContext*, CuDevice))                                                      \
   X(cuDevicePrimaryCtxRelease_v2, (CuDevice))                                                              \
   X(cuCtxSetCurrent, (CuContext))                                                                          \
+  X(cuCtxSynchronize, ())                                                                                  \
   X(cuMemGetInfo_v2, (size_t*, size_t*))                                                                   \
   X(cuMemAlloc_v2, (CuAddress*, size_t))                                                                   \
   X(cuMemFree_v2, (CuAddress))                                                                             \
+  X(cuMemGetAllocationGranularity, (size_t*, const CuMemoryProperties*, int))                              \
+  X(cuMemAddressReserve, (CuAddress*, size_t, size_t, CuAddress, uint64_t))                                \
+  X(cuMemAddressFree, (CuAddress, size_t))                                                                 \
+  X(cuMemCreate, (CuMemoryHandle*, size_t, const CuMemoryProperties*, uint64_t))                           \
+  X(cuMemRelease, (CuMemoryHandle))                                                                        \
+  X(cuMemMap, (CuAddress, size_t, size_t, CuMemoryHandle, uint64_t))                                       \
+  X(cuMemUnmap, (CuAddress, size_t))                                                                       \
+  X(cuMemSetAccess, (CuAddress, size_t, const CuMemoryAccess*, size_t))                                    \
   X(cuMemHostAlloc, (void**, size_t, uint32_t))                                                            \
   X(cuMemFreeHost, (void*))                                                                                \
   X(cuMemcpyHtoDAsync_v2, (CuAddress, const void*, size_t, CuStream))                                      \

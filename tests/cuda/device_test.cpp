@@ -8,6 +8,7 @@
 
 #include "core/api/ledger.hpp"
 #include "jit/cuda_launch.hpp"
+#include "plugins/device_cuda/address_range.hpp"
 #include "plugins/device_cuda/device.hpp"
 #include "plugins/device_cuda/provider.hpp"
 
@@ -104,6 +105,73 @@ TEST_CASE("the driver running out names the call and what it was for, and nothin
         "memory or lower the budget");
   ::setenv("FAKE_CUDA_FREE", "100000", 1);
   CHECK((*device)->allocate(100000, Purpose::workspace, "all").ok());
+}
+
+namespace {
+cuda::ContextRef fake_context() {
+  auto driver = cuda::Driver::open(kFake);
+  REQUIRE(driver.ok());
+  auto context = cuda::Context::create(*driver, 0);
+  REQUIRE(context.ok());
+  return *context;
+}
+constexpr size_t kUnit = size_t{2} << 20;
+}  // namespace
+
+TEST_CASE("small weights share a unit of memory, which is there as long as one of them lives") {
+  auto range = cuda::AddressRange::reserve(fake_context(), 64 * kUnit);
+  REQUIRE(range.ok());
+  CHECK((*range)->mapped() == 0);
+  const auto first = (*range)->take(1000, "first"), second = (*range)->take(3 * kUnit, "second"),
+             third = (*range)->take(1000, "third");
+  REQUIRE((first.ok() && second.ok() && third.ok()));
+  CHECK(*first == (*range)->base());
+  CHECK(*second == *first + 1024);  // side by side
+  CHECK((*range)->mapped() == 4 * kUnit);
+  std::memset(reinterpret_cast<void*>(*second), 1, 3 * kUnit);  // all of it can be touched
+  std::memset(reinterpret_cast<void*>(*third), 2, 1000);
+  (*range)->give_back(*second, 3 * kUnit);
+  CHECK((*range)->mapped() == 4 * kUnit);  // the two others touch both pieces
+  (*range)->give_back(*first, 1000);
+  CHECK((*range)->mapped() == 3 * kUnit);
+  CHECK(*reinterpret_cast<const unsigned char*>(*third) == 2);
+  const auto again = (*range)->take(kUnit, "again");  // into the hole, whose first unit is mapped anew
+  REQUIRE(again.ok());
+  CHECK(*again == *first);
+  std::memset(reinterpret_cast<void*>(*again), 3, kUnit);
+  (*range)->give_back(*again, kUnit);
+  (*range)->give_back(*third, 1000);
+  CHECK((*range)->mapped() == 0);
+  const auto all = (*range)->take(64 * kUnit, "all");  // holes have grown together
+  REQUIRE(all.ok());
+  CHECK((*range)->take(1, "one more").status().message() ==
+        "the reserved range of 134217728 bytes of addresses has no hole of 512 (one more)");
+  (*range)->give_back(*all, 64 * kUnit);
+}
+
+TEST_CASE("weights that the driver has no memory for are refused with the call, and leave nothing mapped") {
+  const Setting little("FAKE_CUDA_FREE", "8388608");
+  auto device = cuda::make_provider(kFake)->open("cuda:0", {});
+  REQUIRE(device.ok());
+  auto kept = (*device)->allocate(5 * kUnit / 2, Purpose::weights, "model/weights");
+  REQUIRE(kept.ok());
+  ::setenv("FAKE_CUDA_FREE", "6300000", 1);
+  const auto refused = (*device)->allocate(kUnit, Purpose::weights, "model/more");
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message() ==
+        "cuMemCreate (2097152 bytes for model/more): CUDA_ERROR_OUT_OF_MEMORY 2, out of memory; free device memory or "
+        "lower the budget");
+  kept->reset();
+  CHECK((*device)->allocate(3 * kUnit, Purpose::weights, "model/weights").ok());
+}
+
+TEST_CASE("a device that maps no memory gives plain allocations") {
+  const Setting plain("FAKE_CUDA_NO_MAPPING", "1");
+  auto device = cuda::make_provider(kFake)->open("cuda:0", {});
+  REQUIRE(device.ok());
+  auto buffer = (*device)->allocate(1000, Purpose::state, "model/state");
+  REQUIRE(buffer.ok());
+  std::memset((*buffer)->data(), 1, 1000);
 }
 
 TEST_CASE("the launcher is found by its interface and records graphs that keep their kernels") {

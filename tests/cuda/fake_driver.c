@@ -1,10 +1,12 @@
 // A CUDA driver that has one GPU and computes nothing: device memory is host memory, kernels are accepted and ignored. With it the host
 // side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE,
-// FAKE_CUDA_MAJOR (9: sm_90a).
+// FAKE_CUDA_MAJOR (9: sm_90a), FAKE_CUDA_NO_MAPPING (1: no virtual memory management).
+#define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define API __attribute__((visibility("default"))) int
 typedef uint64_t Address;
@@ -27,13 +29,14 @@ API cuDeviceGetCount(int* count) { return *count = (int)setting("FAKE_CUDA_DEVIC
 API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal < setting("FAKE_CUDA_DEVICES", 1) ? 0 : 101; }
 API cuDeviceGetName(char* name, int bytes, int device) { return snprintf(name, (size_t)bytes, "NVIDIA H100 80GB HBM3"), device * 0; }
 API cuDeviceGetAttribute(int* value, int attribute, int device) {
-  *value = attribute == 16 ? 132 : attribute == 75 ? (int)setting("FAKE_CUDA_MAJOR", 9) : attribute == 97 ? 232448 : 0;
+  *value = attribute == 16 ? 132 : attribute == 75 ? (int)setting("FAKE_CUDA_MAJOR", 9) : attribute == 97 ? 232448 : attribute == 102 ? !setting("FAKE_CUDA_NO_MAPPING", 0) : 0;
   return device * 0;
 }
 API cuDeviceTotalMem_v2(size_t* bytes, int device) { return *bytes = (size_t)80 << 30, device * 0; }
 API cuDevicePrimaryCtxRetain(Handle* context, int device) { return *context = (Handle)1, device * 0; }
 API cuDevicePrimaryCtxRelease_v2(int device) { return device * 0; }
 API cuCtxSetCurrent(Handle context) { return context ? 0 : 1; }
+API cuCtxSynchronize(void) { return 0; }
 API cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
   return *free_bytes = (size_t)setting("FAKE_CUDA_FREE", 1L << 36) - used, *total = (size_t)80 << 30, 0;
 }
@@ -48,6 +51,32 @@ API cuMemFree_v2(Address address) {
   struct Block* block = (struct Block*)address - 1;
   used -= block->bytes;
   return free(block), 0;
+}
+// Reserved addresses are pages that nobody may touch until memory is mapped to them.
+API cuMemGetAllocationGranularity(size_t* bytes, const void* properties, int option) {
+  return *bytes = (size_t)2 << 20, properties && option == 0 ? 0 : 1;
+}
+API cuMemAddressReserve(Address* address, size_t bytes, size_t alignment, Address where, uint64_t flags) {
+  void* at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  *address = (Address)at;
+  return at == MAP_FAILED ? 2 : (int)(alignment + where + flags);
+}
+API cuMemAddressFree(Address address, size_t bytes) { return munmap((void*)address, bytes) ? 1 : 0; }
+API cuMemCreate(uint64_t* handle, size_t bytes, const void* properties, uint64_t flags) {
+  if (!properties || bytes % ((size_t)2 << 20)) return 1;
+  if (used + bytes > (size_t)setting("FAKE_CUDA_FREE", 1L << 36)) return 2;
+  used += bytes;
+  return *handle = bytes, (int)flags;
+}
+API cuMemRelease(uint64_t handle) { return used -= handle, 0; }
+API cuMemMap(Address address, size_t bytes, size_t offset, uint64_t handle, uint64_t flags) {
+  return address && bytes == handle && !offset && !flags ? 0 : 1;
+}
+API cuMemSetAccess(Address address, size_t bytes, const void* access, size_t count) {
+  return access && count == 1 && !mprotect((void*)address, bytes, PROT_READ | PROT_WRITE) ? 0 : 1;
+}
+API cuMemUnmap(Address address, size_t bytes) {
+  return mmap((void*)address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED ? 1 : 0;
 }
 API cuMemHostAlloc(void** data, size_t bytes, unsigned flags) { return *data = malloc(bytes), (int)flags * 0; }
 API cuMemFreeHost(void* data) { return free(data), 0; }
