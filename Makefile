@@ -19,6 +19,7 @@ quickstart:
 test:
 	@scripts/setup.sh test
 	@scripts/nvrtc.sh
+	@scripts/cuda_headers.sh
 	@$(MAKE) --no-print-directory build TESTS=ON
 	@scripts/demo-model.sh
 	@scripts/test.sh $(BUILD) $(JOBS)
