@@ -3,6 +3,8 @@
 #include <charconv>
 
 #include "plugins/device_cuda/device.hpp"
+#include "plugins/device_cuda/library.hpp"
+#include "plugins/device_cuda/nccl.hpp"
 
 namespace tare::cuda {
 namespace {
@@ -20,6 +22,18 @@ class CudaProvider final : public DeviceProvider {
       return out;
     }
     out.notes.push_back("NVIDIA driver for CUDA " + (*driver)->version_text());
+    // Neither is needed to serve on one GPU.
+    if (const auto blas = open_library(toolkit_folders(), "libcublasLt.so.13"); blas.ok()) {
+      out.notes.push_back("cuBLASLt: " + blas->path);
+    } else {
+      out.notes.push_back(blas.status().message() +
+                          " (serving works without it; benchmarks lack the vendor's figures)");
+    }
+    if (const auto nccl = Nccl::open(toolkit_folders()); nccl.ok()) {
+      out.notes.push_back("NCCL " + (*nccl)->version_text() + ": " + (*nccl)->found_at());
+    } else {
+      out.notes.push_back(nccl.status().message() + " (only several GPUs need it)");
+    }
     int count = 0;
     if (const Status s = (*driver)->check((*driver)->cuDeviceGetCount(&count), "cuDeviceGetCount"); !s.ok()) {
       out.notes.push_back(s.message());

@@ -5,6 +5,8 @@
 #include <map>
 #include <tuple>
 
+#include "plugins/device_cuda/library.hpp"
+
 namespace tare::cuda {
 namespace {
 
@@ -146,35 +148,22 @@ class Opened final : public VendorGemm {
   std::map<std::tuple<int, int, int>, Prepared> prepared_;
 };
 
-void* open_library(const std::vector<std::string>& folders, const char* name, std::string& tried, std::string& path) {
-  for (const std::string& folder : folders) {
-    path = folder + "/" + name;
-    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL)) return library;
-  }
-  path = name;
-  if (void* library = dlopen(name, RTLD_NOW | RTLD_GLOBAL)) return library;
-  const char* why = dlerror();
-  tried += std::string(tried.empty() ? "" : "; ") + (why != nullptr ? why : name);
-  return nullptr;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<VendorGemm>> VendorGemm::open(const std::vector<std::string>& folders, void* workspace,
                                                      size_t workspace_bytes) {
-  std::string tried, lt_path, path;
-  void* lt = open_library(folders, "libcublasLt.so.13", tried, lt_path);  // before libcublas, which needs it
-  void* blas = open_library(folders, "libcublas.so.13", tried, path);
-  if (lt == nullptr || blas == nullptr) return failure(Code::not_found, "cuBLAS 13 was not found: ", tried);
+  // cublasLt first, since cublas needs it.
+  TARE_ASSIGN_OR_RETURN(const OpenedLibrary lt, open_library(folders, "libcublasLt.so.13"));
+  TARE_ASSIGN_OR_RETURN(const OpenedLibrary blas, open_library(folders, "libcublas.so.13"));
   Table table;
-#define TARE_RESOLVE_IN(library, name)                                        \
-  table.name = reinterpret_cast<decltype(table.name)>(dlsym(library, #name)); \
-  if (table.name == nullptr) return failure(Code::unsupported, path, " lacks " #name);
+#define TARE_RESOLVE_IN(library, name)                                               \
+  table.name = reinterpret_cast<decltype(table.name)>(dlsym(library.handle, #name)); \
+  if (table.name == nullptr) return failure(Code::unsupported, library.path, " lacks " #name);
 #define TARE_RESOLVE_BLAS(name, parameters) TARE_RESOLVE_IN(blas, name)
 #define TARE_RESOLVE_LT(name, parameters) TARE_RESOLVE_IN(lt, name)
   TARE_BLAS_SYMBOLS(TARE_RESOLVE_BLAS)
   TARE_LT_SYMBOLS(TARE_RESOLVE_LT)
-  auto out = std::make_unique<Opened>(table, path, workspace, workspace_bytes);
+  auto out = std::make_unique<Opened>(table, blas.path, workspace, workspace_bytes);
   TARE_RETURN_IF_ERROR(out->start());
   return std::unique_ptr<VendorGemm>(std::move(out));
 }

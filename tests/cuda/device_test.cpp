@@ -46,6 +46,11 @@ TEST_CASE("devices are found with their names and sizes") {
   CHECK(found.devices[0].sku == "nvidia-h100-sxm");
   CHECK(found.devices[0].architecture == "sm90");
   CHECK(found.devices[0].units == 132);
+  // What lies beside the driver: what was found where, or where it was not.
+  REQUIRE(found.notes.size() == 3);
+  CHECK(found.notes[0] == "NVIDIA driver for CUDA 13.0");
+  CHECK(found.notes[1].find("libcublasLt.so.13") != std::string::npos);
+  CHECK((found.notes[2].starts_with("NCCL 2.") || found.notes[2].starts_with("libnccl.so.2 was not found: not in ")));
 }
 
 TEST_CASE("a device that does not exist is refused by name") {
