@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
+
+#include "core/bundle/codec_split.hpp"
 
 namespace tare {
 namespace {
@@ -9,47 +12,6 @@ namespace {
 constexpr int64_t kTileElements = 16384;
 constexpr int32_t kTileRows = 64, kTileColumns = 256;
 constexpr int64_t kWidestBand = 65536;  // columns: a band of 64 rows of F32 then has 16 MiB
-
-void split(int width, const uint8_t* in, size_t count, uint8_t* const* planes) {
-  if (width == 1) {
-    std::memcpy(planes[0], in, count);
-  } else if (width == 2) {
-    uint8_t *low = planes[0], *high = planes[1];
-    for (size_t i = 0; i < count; ++i) {
-      uint16_t v;
-      std::memcpy(&v, in + 2 * i, 2);
-      low[i] = static_cast<uint8_t>((v & 0x7f) | (v >> 8 & 0x80));
-      high[i] = static_cast<uint8_t>(v >> 7);
-    }
-  } else {
-    uint8_t *a = planes[0], *b = planes[1], *c = planes[2], *d = planes[3];
-    for (size_t i = 0; i < count; ++i) {
-      uint32_t v;
-      std::memcpy(&v, in + 4 * i, 4);
-      a[i] = static_cast<uint8_t>(v), b[i] = static_cast<uint8_t>(v >> 8);
-      c[i] = static_cast<uint8_t>((v >> 16 & 0x7f) | (v >> 24 & 0x80));
-      d[i] = static_cast<uint8_t>(v >> 23);
-    }
-  }
-}
-void join(int width, const uint8_t* const* planes, size_t count, uint8_t* out) {
-  if (width == 1) {
-    std::memcpy(out, planes[0], count);
-  } else if (width == 2) {
-    const uint8_t *low = planes[0], *high = planes[1];
-    for (size_t i = 0; i < count; ++i) {
-      const auto v = static_cast<uint16_t>((low[i] & 0x7f) | (low[i] & 0x80) << 8 | high[i] << 7);
-      std::memcpy(out + 2 * i, &v, 2);
-    }
-  } else {
-    const uint8_t *a = planes[0], *b = planes[1], *c = planes[2], *d = planes[3];
-    for (size_t i = 0; i < count; ++i) {
-      const uint32_t v = a[i] | uint32_t{b[i]} << 8 | (uint32_t{c[i]} & 0x7f) << 16 | uint32_t{d[i]} << 23 |
-                         (uint32_t{c[i]} & 0x80) << 24;
-      std::memcpy(out + 4 * i, &v, 4);
-    }
-  }
-}
 
 // A tile's planes side by side; each has room for a tile and is reused.
 struct Scratch {
@@ -102,39 +64,44 @@ std::optional<int> coded_width(std::string_view dtype) {
   return std::nullopt;
 }
 
-void count_planes(int width, std::span<const std::byte> elements, PlaneHistograms* histograms) {
-  constexpr size_t kPiece = 8192;
-  const size_t count = elements.size() / static_cast<size_t>(width);
+PlaneCounter::PlaneCounter(int width, bool all)
+    : width_(static_cast<size_t>(width)),
+      all_(all),
+      planes_(std::make_unique_for_overwrite<uint8_t[]>(kPiece * width_)) {}
+void PlaneCounter::add(std::span<const std::byte> elements) {
+  const size_t count = elements.size() / width_;
   const auto* in = reinterpret_cast<const uint8_t*>(elements.data());
-  Scratch& s = scratch();
-  s.fit(width, kPiece);
-  uint8_t* planes[kMostPlanes] = {s.planes[0].data(), s.planes[1].data(), s.planes[2].data(), s.planes[3].data()};
-  // Four tables a plane: neighbours are often equal, and one counter would wait for itself.
-  std::vector<std::array<std::array<uint32_t, 256>, 4>> counts(static_cast<size_t>(width));
-  for (size_t begin = 0; begin < count; begin += kPiece) {
-    const size_t n = std::min(kPiece, count - begin);
-    split(width, in + begin * static_cast<size_t>(width), n, planes);
-    for (size_t p = 0; p < static_cast<size_t>(width); ++p) {
-      // A mantissa's statistics need no exactness, but a table must hold every byte that occurs.
-      auto& c = counts[p];
-      const uint8_t* bytes = planes[p];
-      size_t i = 0;
-      for (; i + 4 <= n; i += 4) ++c[0][bytes[i]], ++c[1][bytes[i + 1]], ++c[2][bytes[i + 2]], ++c[3][bytes[i + 3]];
-      for (; i < n; ++i) ++c[0][bytes[i]];
-    }
+  uint8_t* planes[kMostPlanes] = {};
+  for (size_t p = 0; p < width_; ++p) planes[p] = planes_.get() + p * kPiece;
+  for (size_t begin = 0, n; begin < count; begin += n, ++piece_) {
+    n = std::min(kPiece, count - begin);
+    split_planes(static_cast<int>(width_), in + begin * width_, n, planes, rans::best_loops());
+    for (size_t p = 0; p < width_; ++p)
+      if (!sampled_[p] || piece_ % kSampled == 0) count_bytes(planes[p], n, &histograms_[p]);
+    if (piece_ == kFirstPieces && !all_)
+      for (size_t p = 0; p < width_; ++p) sampled_[p] = looks_raw(p);
   }
-  for (size_t p = 0; p < static_cast<size_t>(width); ++p)
-    for (size_t b = 0; b < 256; ++b)
-      (*histograms)[p][b] += int64_t{counts[p][0][b]} + counts[p][1][b] + counts[p][2][b] + counts[p][3][b];
+}
+bool PlaneCounter::looks_raw(size_t plane) const {
+  const rans::Histogram& h = histograms_[plane];
+  const auto total = static_cast<double>(std::accumulate(h.begin(), h.end(), int64_t{0}));
+  return rans::coded_bits(h, rans::frequencies_for(h)) > total * 8 * 127 / 128;
+}
+bool PlaneCounter::is_sure() const {
+  for (size_t p = 0; p < width_; ++p)
+    if (sampled_[p] && !looks_raw(p)) return false;
+  return true;
 }
 
-PlaneTables choose_tables(int width, const PlaneHistograms& histograms, const TileGrid& grid) {
+PlaneTables choose_tables(int width, const PlaneCounter& counter, const TileGrid& grid) {
   PlaneTables tables;
   tables.width = width;
   const auto elements = static_cast<double>(grid.elements());
   for (size_t p = 0; p < static_cast<size_t>(width); ++p) {
-    const rans::Frequencies f = rans::frequencies_for(histograms[p]);
-    const double bytes = rans::coded_bits(histograms[p], f) / 8 + static_cast<double>(grid.tiles()) * 150;
+    if (!counter.is_counted(p)) continue;
+    const rans::Histogram& histogram = counter.histograms()[p];
+    const rans::Frequencies f = rans::frequencies_for(histogram);
+    const double bytes = rans::coded_bits(histogram, f) / 8 + static_cast<double>(grid.tiles()) * 150;
     if (bytes > elements * 63 / 64) continue;
     tables.coded[p] = true;
     tables.frequencies[p] = f;
@@ -142,39 +109,43 @@ PlaneTables choose_tables(int width, const PlaneHistograms& histograms, const Ti
   return tables;
 }
 
-TileEncoder::TileEncoder(const PlaneTables& tables, bool wide) : width_(tables.width), wide_(wide) {
+TileEncoder::TileEncoder(const PlaneTables& tables, rans::Loops loops) : width_(tables.width), loops_(loops) {
   for (size_t p = 0; p < kMostPlanes; ++p)
     if (tables.coded[p]) encoders_[p] = std::make_unique<rans::Encoder>(tables.frequencies[p]);
 }
-void TileEncoder::encode(const std::byte* elements, int64_t stride, int32_t rows, int32_t columns,
-                         std::vector<std::byte>* out) const {
+size_t TileEncoder::encode(const std::byte* elements, int64_t stride, int32_t rows, int32_t columns,
+                           std::span<std::byte> out) const {
   const auto count = static_cast<size_t>(rows) * static_cast<size_t>(columns), width = static_cast<size_t>(width_);
   Scratch& s = scratch();
   s.fit(width_, count);
   for (int32_t r = 0; r < rows; ++r) {
-    uint8_t* planes[kMostPlanes];
+    uint8_t* planes[kMostPlanes] = {};
     const size_t at = static_cast<size_t>(r) * static_cast<size_t>(columns);
     for (size_t p = 0; p < width; ++p) planes[p] = s.planes[p].data() + at;
-    split(width_, reinterpret_cast<const uint8_t*>(elements + r * stride), static_cast<size_t>(columns), planes);
+    split_planes(width_, reinterpret_cast<const uint8_t*>(elements + r * stride), static_cast<size_t>(columns), planes,
+                 loops_);
   }
-  const size_t begin = out->size();
-  size_t at = begin;
+  size_t at = 0;
+  const auto fill = [&](size_t unit) {
+    const size_t end = up_to(at, unit);
+    std::memset(out.data() + at, 0, end - at);
+    at = end;
+  };
   for (size_t p = 0; p < width; ++p) {
     const std::span<const uint8_t> plane(s.planes[p].data(), count);
     if (encoders_[p]) {
-      out->resize(at + rans::most_coded_bytes(count));
-      at += rans::encode(*encoders_[p], plane, std::span(*out).subspan(at), wide_);
+      at += rans::encode(*encoders_[p], plane, out.subspan(at), loops_);
     } else {
-      out->resize(at + up_to(count, 4));
-      std::memcpy(out->data() + at, plane.data(), count);
-      at += up_to(count, 4);
+      std::memcpy(out.data() + at, plane.data(), count);
+      at += count;
+      fill(4);
     }
-    out->resize(at);
   }
-  out->resize(begin + up_to(at - begin, 16));
+  fill(16);
+  return at;
 }
 
-TileDecoder::TileDecoder(const PlaneTables& tables, bool wide) : width_(tables.width), wide_(wide) {
+TileDecoder::TileDecoder(const PlaneTables& tables, rans::Loops loops) : width_(tables.width), loops_(loops) {
   for (size_t p = 0; p < kMostPlanes; ++p)
     if (tables.coded[p]) decoders_[p] = std::make_unique<rans::Decoder>(tables.frequencies[p]);
 }
@@ -188,7 +159,7 @@ Status TileDecoder::decode(std::span<const std::byte> in, int32_t rows, int32_t 
     if (decoders_[p]) {
       if (s.planes[p].size() < count) s.planes[p].resize(count);
       TARE_ASSIGN_OR_RETURN(const size_t used,
-                            rans::decode(*decoders_[p], in.subspan(at), {s.planes[p].data(), count}, wide_));
+                            rans::decode(*decoders_[p], in.subspan(at), {s.planes[p].data(), count}, loops_));
       planes[p] = s.planes[p].data();
       at += used;
     } else {
@@ -203,7 +174,7 @@ Status TileDecoder::decode(std::span<const std::byte> in, int32_t rows, int32_t 
   for (int32_t r = 0; r < rows; ++r) {
     const uint8_t* row[kMostPlanes] = {};
     for (size_t p = 0; p < width; ++p) row[p] = planes[p] + static_cast<size_t>(r) * static_cast<size_t>(columns);
-    join(width_, row, static_cast<size_t>(columns), reinterpret_cast<uint8_t*>(elements + r * stride));
+    join_planes(width_, row, static_cast<size_t>(columns), reinterpret_cast<uint8_t*>(elements + r * stride), loops_);
   }
   return {};
 }

@@ -40,41 +40,64 @@ TileGrid grid_for(std::span<const int64_t> shape);
 // Bytes of an element of a safetensors type that exp-ans takes (1, 2 or 4); nothing for the others.
 std::optional<int> coded_width(std::string_view safetensors_dtype);
 
-// How the planes of a tensor are coded: the statistics of all its elements, and the tables that follow from them.
+// The bytes of a tensor's planes, counted from its first element to its last. A plane whose first half million bytes
+// say that coding will not pay (mantissas) is counted in one piece of eight from there on; should that turn out
+// otherwise, the tensor must be counted again in full. [one thread]
 constexpr int kMostPlanes = 4;
 using PlaneHistograms = std::array<rans::Histogram, kMostPlanes>;
-void count_planes(int width, std::span<const std::byte> elements, PlaneHistograms* histograms);
+class PlaneCounter {
+ public:
+  explicit PlaneCounter(int width, bool all = false);  // all: every byte of every plane
+  // Whole elements.
+  void add(std::span<const std::byte> elements);
+  const PlaneHistograms& histograms() const noexcept { return histograms_; }
+  bool is_counted(size_t plane) const noexcept { return !sampled_[plane]; }  // in full
+  bool is_sure() const;                                                      // false: count again with `all`
+
+ private:
+  static constexpr size_t kPiece = 8192, kFirstPieces = 64, kSampled = 8;
+  bool looks_raw(size_t plane) const;
+  size_t width_;
+  bool all_;
+  size_t piece_ = 0;
+  std::unique_ptr<uint8_t[]> planes_;
+  std::array<bool, kMostPlanes> sampled_{};
+  PlaneHistograms histograms_{};
+};
+
+// How the planes of a tensor are coded.
 struct PlaneTables {
   int width = 2;
   std::array<bool, kMostPlanes> coded{};
   std::array<rans::Frequencies, kMostPlanes> frequencies{};
   bool any() const noexcept { return coded[0] || coded[1] || coded[2] || coded[3]; }
 };
-// Planes whose code would save less than 1/64 stay raw. `elements_per_tile` carries the head of a tile.
-PlaneTables choose_tables(int width, const PlaneHistograms& histograms, const TileGrid& grid);
+// Planes whose code would save less than 1/64, heads of tiles included, stay raw.
+PlaneTables choose_tables(int width, const PlaneCounter& counter, const TileGrid& grid);
 
 class TileEncoder {
  public:
-  explicit TileEncoder(const PlaneTables& tables, bool wide = rans::has_avx512());
-  // A tile of rows x columns elements, `stride` bytes from row to row, appended to `out`; a multiple of 16 bytes.
-  void encode(const std::byte* elements, int64_t stride, int32_t rows, int32_t columns,
-              std::vector<std::byte>* out) const;
+  explicit TileEncoder(const PlaneTables& tables, rans::Loops loops = rans::best_loops());
+  // A tile of rows x columns elements, `stride` bytes from row to row, into `out`, which has room for
+  // TileGrid::most_tile_bytes. Returns the bytes, a multiple of 16.
+  size_t encode(const std::byte* elements, int64_t stride, int32_t rows, int32_t columns,
+                std::span<std::byte> out) const;
 
  private:
   int width_;
-  bool wide_;
+  rans::Loops loops_;
   std::array<std::unique_ptr<rans::Encoder>, kMostPlanes> encoders_;  // null: raw
 };
 class TileDecoder {
  public:
-  explicit TileDecoder(const PlaneTables& tables, bool wide = rans::has_avx512());
+  explicit TileDecoder(const PlaneTables& tables, rans::Loops loops = rans::best_loops());
   // `in` must be exactly one tile; every byte is accounted for. Corrupt otherwise.
   Status decode(std::span<const std::byte> in, int32_t rows, int32_t columns, std::byte* elements,
                 int64_t stride) const;
 
  private:
   int width_;
-  bool wide_;
+  rans::Loops loops_;
   std::array<std::unique_ptr<rans::Decoder>, kMostPlanes> decoders_;
 };
 

@@ -46,7 +46,8 @@ Encoder::Encoder(const Frequencies& frequencies) {
   uint32_t start = 0;
   for (size_t s = 0; s < 256; ++s) {
     const uint32_t f = frequencies[s];
-    symbols[s] = {f == 0 ? 0.0 : 1.0 / f, f, start};
+    ranges[s] = f | start << 16;
+    inverses[s] = f == 0 ? 0.0f : static_cast<float>((1.0 - 0x1p-21) / f);
     start += f;
   }
 }
@@ -60,21 +61,43 @@ Decoder::Decoder(const Frequencies& frequencies) {
   }
 }
 
+std::span<const Loops> loops_here() noexcept {
+  constexpr static std::array<Loops, 3> kAll = {Loops::plain, Loops::avx2, Loops::avx512};
+#if defined(__x86_64__)
+  static const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt");
+  static const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                             __builtin_cpu_supports("avx512vbmi2");
+  return std::span(kAll).first(1 + size_t{avx2} + size_t{avx512});
+#else
+  return std::span(kAll).first(1);
+#endif
+}
+Loops best_loops() noexcept { return loops_here().back(); }
+std::string_view name(Loops loops) noexcept {
+  return loops == Loops::avx512 ? "avx512" : loops == Loops::avx2 ? "avx2" : "plain";
+}
+
 namespace detail {
 
-static inline uint32_t put(const Encoder::Symbol& s, uint32_t x, uint16_t*& at) {
-  if ((x >> 20) >= s.frequency) {
+// x becomes floor(x / f) * 4096 + x mod f + start. With x < f * 2^20 and an inverse that is 2^-21 too small, three
+// roundings to floats (each at most 2^-24) leave the quotient below the true one, by less than 1: cut to an integer it
+// is floor(x / f) or one less, and the rest tells which. The vector loops do the same.
+static inline uint32_t put(const Encoder& encoder, uint8_t symbol, uint32_t x, uint16_t*& at) {
+  const uint32_t range = encoder.ranges[symbol], frequency = range & 0xffff, start = range >> 16;
+  if ((x >> 20) >= frequency) {
     *--at = static_cast<uint16_t>(x);
     x >>= 16;
   }
-  // floor(x / frequency): x + 0.5 is at least 0.5 / frequency away from every multiple, more than a double's error.
-  const auto quotient = static_cast<uint32_t>(static_cast<int64_t>((static_cast<double>(x) + 0.5) * s.inverse));
-  return x + quotient * (kTotal - s.frequency) + s.start;
+  auto quotient = static_cast<uint32_t>(static_cast<int32_t>(static_cast<float>(x) * encoder.inverses[symbol]));
+  uint32_t rest = x - quotient * frequency;
+  if (rest >= frequency) ++quotient, rest -= frequency;
+  return (quotient << kTableBits) + rest + start;
 }
 uint16_t* encode_steps_plain(const Encoder& encoder, uint32_t* states, uint16_t* at, const uint8_t* in, size_t count) {
   for (size_t step = count / kLanes; step-- > 0;)
     for (int lane = kLanes; lane-- > 0;)
-      states[lane] = put(encoder.symbols[in[step * kLanes + static_cast<size_t>(lane)]], states[lane], at);
+      states[lane] = put(encoder, in[step * kLanes + static_cast<size_t>(lane)], states[lane], at);
   return at;
 }
 size_t decode_steps_plain(const Decoder& decoder, uint32_t* states, const uint16_t*& at, const uint16_t* end,
@@ -99,19 +122,22 @@ size_t decode_steps_plain(const Decoder& decoder, uint32_t* states, const uint16
 
 }  // namespace detail
 
-size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::span<std::byte> out, bool wide) {
+size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::span<std::byte> out, Loops loops) {
   std::array<uint32_t, kLanes> states;
   states.fill(kLow);
   // Words come last to first: they are written towards the front of a scratch buffer.
+  // The vector loops may write up to kLanes words in front of the last one: they lie in front of all words here.
   thread_local std::vector<uint16_t> scratch;
   if (scratch.size() < symbols.size() + kLanes) scratch.resize(symbols.size() + kLanes);
   uint16_t* const end = scratch.data() + symbols.size() + kLanes;
   uint16_t* at = end;
   const size_t whole = symbols.size() / kLanes * kLanes;
   for (size_t i = symbols.size(); i-- > whole;)
-    states[i - whole] = detail::put(encoder.symbols[symbols[i]], states[i - whole], at);
-  at = wide ? detail::encode_steps_avx512(encoder, states.data(), at, symbols.data(), whole)
-            : detail::encode_steps_plain(encoder, states.data(), at, symbols.data(), whole);
+    states[i - whole] = detail::put(encoder, symbols[i], states[i - whole], at);
+  const auto steps = loops == Loops::avx512 ? detail::encode_steps_avx512
+                     : loops == Loops::avx2 ? detail::encode_steps_avx2
+                                            : detail::encode_steps_plain;
+  at = steps(encoder, states.data(), at, symbols.data(), whole);
   const auto words = static_cast<uint32_t>(end - at);
   std::byte* to = out.data();
   std::memcpy(to, &words, 4);
@@ -123,7 +149,7 @@ size_t encode(const Encoder& encoder, std::span<const uint8_t> symbols, std::spa
   return bytes + 2;
 }
 
-Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std::span<uint8_t> symbols, bool wide) {
+Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std::span<uint8_t> symbols, Loops loops) {
   constexpr size_t kHead = 4 + 4 * kLanes;
   if (in.size() < kHead) return failure(Code::corrupt, "a coded plane has ", in.size(), " bytes, its head has ", kHead);
   uint32_t words = 0;
@@ -134,8 +160,10 @@ Result<size_t> decode(const Decoder& decoder, std::span<const std::byte> in, std
   if (bytes > in.size()) return failure(Code::corrupt, "a coded plane announces ", words, " words, too many");
   const auto* at = reinterpret_cast<const uint16_t*>(in.data() + kHead);
   const uint16_t* const end = at + words;
-  size_t done = wide ? detail::decode_steps_avx512(decoder, states.data(), at, end, symbols.data(), symbols.size())
-                     : detail::decode_steps_plain(decoder, states.data(), at, end, symbols.data(), symbols.size());
+  const auto steps = loops == Loops::avx512 ? detail::decode_steps_avx512
+                     : loops == Loops::avx2 ? detail::decode_steps_avx2
+                                            : detail::decode_steps_plain;
+  size_t done = steps(decoder, states.data(), at, end, symbols.data(), symbols.size());
   for (; done < symbols.size(); ++done) {
     uint32_t& x = states[done % kLanes];
     const uint32_t slot = decoder.slots[x & (kTotal - 1)];

@@ -59,18 +59,35 @@ Result<std::unique_ptr<OutputFile>> OutputFile::create(const std::string& path) 
   }
   return failure(Code::unavailable, printable(path, 400), ": another process is writing it");
 }
+OutputFile::OutputFile(std::string path, std::string temporary, int descriptor)
+    : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {
+  const std::string self = "/proc/self/fd/" + std::to_string(descriptor);
+  direct_ = ::open(self.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
+}
 OutputFile::~OutputFile() {
+  if (direct_ >= 0) ::close(direct_);
   if (descriptor_ >= 0) ::close(descriptor_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
-Status OutputFile::write(int64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+// 0 or the error; `bytes` and `offset` are left behind what was written.
+static int put_all(int descriptor, int64_t* offset, std::span<const std::byte>* bytes) {
+  while (!bytes->empty()) {
+    const ssize_t put = ::pwrite(descriptor, bytes->data(), bytes->size(), static_cast<off_t>(*offset));
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return write_failure(path_, errno);
-    bytes = bytes.subspan(static_cast<size_t>(put)), offset += put;
+    if (put < 0) return errno;
+    *bytes = bytes->subspan(static_cast<size_t>(put)), *offset += put;
   }
-  return {};
+  return 0;
+}
+Status OutputFile::write(int64_t offset, std::span<const std::byte> bytes) {
+  const int error = put_all(descriptor_, &offset, &bytes);
+  return error == 0 ? Status() : write_failure(path_, error);
+}
+Status OutputFile::write_block(int64_t offset, std::span<const std::byte> bytes) {
+  const int error = direct_ >= 0 ? put_all(direct_, &offset, &bytes) : EINVAL;
+  if (error == 0) return {};
+  if (error != EINVAL) return write_failure(path_, error);
+  return write(offset, bytes);  // this file system wants another alignment, or has no such way at all
 }
 Status OutputFile::finish() {
   if (::fsync(descriptor_) != 0) return write_failure(path_, errno);
@@ -91,6 +108,7 @@ Status OutputFile::finish() {
   }
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return write_failure(path_, errno);
   temporary_.clear();
+  if (direct_ >= 0) ::close(std::exchange(direct_, -1));
   if (::close(std::exchange(descriptor_, -1)) != 0) return write_failure(path_, errno);
   const int folder = ::open(folder_name(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) ::fsync(folder), ::close(folder);

@@ -7,20 +7,26 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "core/base/buffer.hpp"
+#include "core/base/parallel.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/sha256.hpp"
-#include "core/base/parallel.hpp"
+#include "core/bundle/output_run.hpp"
 #include "core/bundle/tare_format.hpp"
-#include "core/bundle/tare_output.hpp"
 #include "core/bundle/tare_pack.hpp"
 #include "core/bundle/tare_source.hpp"
 
 namespace tare {
 namespace {
 
-constexpr int64_t kBatchBytes = int64_t{1} << 30, kReadBytes = 4 << 20;
+constexpr int64_t kBatchBytes = int64_t{1} << 30;
+constexpr int64_t kReadBytes = 256 << 10;  // stay in the core's cache from the kernel's copy to the last look
 
+int64_t rows_of(const TareTensor& t) {
+  const TileGrid grid = matrices_of(t.shape);
+  return std::max<int64_t>(1, grid.experts * grid.rows);
+}
 Sha256Bytes bytes_of_hex(const std::string& hex) {
   Sha256Bytes out{};
   const auto digit = [](char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
@@ -34,18 +40,19 @@ struct Band {
   int64_t begin, bytes;  // in the tensor's plain bytes
   int64_t first_tile, tiles;
 };
+// What coding a band needs and makes; used again for other bands.
 struct Pending {
-  std::vector<std::byte> bytes;
+  Buffer plain_buffer, coded_buffer;
+  std::span<const std::byte> bytes;  // what is written, in one of the two
   std::vector<TareStream::Piece> pieces;
-  void add(size_t begin) {  // what lies from there on
-    const auto piece = std::span(bytes).subspan(begin);
-    pieces.push_back({static_cast<int64_t>(begin), XXH64(piece.data(), piece.size(), 0)});
+  void add(std::span<const std::byte> piece) {  // that lies in `bytes`
+    pieces.push_back({piece.data() - bytes.data(), XXH64(piece.data(), piece.size(), 0)});
   }
 };
 
 class Packer {
  public:
-  Packer(const TareSource& source, OutputFile& out, Progress& progress, const PackOptions& options)
+  Packer(const TareSource& source, OutputRun& out, Progress& progress, const PackOptions& options)
       : source_(source), out_(out), progress_(progress), options_(options) {}
 
   Status run(TareDirectory* d) {
@@ -75,13 +82,16 @@ class Packer {
       }
     }
     TARE_RETURN_IF_ERROR(end_stream());
-    align();
-    d->directory_offset = at_;
+    TARE_RETURN_IF_ERROR(align(kTarePage));
+    d->directory_offset = out_.offset();
     return {};
   }
 
  private:
-  void align() { at_ = (at_ + kTarePage - 1) / kTarePage * kTarePage; }
+  Status align(int64_t unit) {
+    const int64_t at = out_.offset();
+    return out_.add_zeros((at + unit - 1) / unit * unit - at);
+  }
   Status check_stop() const {
     return options_.stop && options_.stop() ? failure(Code::cancelled, "packing was interrupted") : Status();
   }
@@ -89,26 +99,23 @@ class Packer {
   // Streams follow each other; the table of one is written when the next begins.
   Status begin_stream(TareStream* stream) {
     TARE_RETURN_IF_ERROR(end_stream());
-    align();
-    stream->offset = at_;
+    TARE_RETURN_IF_ERROR(align(kTarePage));
+    stream->offset = out_.offset();
     stream_ = stream;
     return {};
   }
-  Status append(Pending pending) {
-    TARE_RETURN_IF_ERROR(out_.write(at_, pending.bytes));
-    for (auto& piece : pending.pieces) piece.begin += stream_->bytes;
-    table_.insert(table_.end(), pending.pieces.begin(), pending.pieces.end());
+  Status append(const Pending& pending) {
+    for (const auto& piece : pending.pieces) table_.push_back({piece.begin + stream_->bytes, piece.hash});
     stream_->bytes += static_cast<int64_t>(pending.bytes.size());
-    at_ += static_cast<int64_t>(pending.bytes.size());
-    return {};
+    return out_.add(pending.bytes);
   }
   Status end_stream() {
     if (stream_ == nullptr) return {};
     const auto bytes = std::as_bytes(std::span(table_));
     stream_->pieces = static_cast<int64_t>(table_.size());
     stream_->table_hash = table_.empty() ? 0 : XXH64(bytes.data(), bytes.size(), 0);
-    TARE_RETURN_IF_ERROR(out_.write(stream_->table_offset(), bytes));
-    at_ = stream_->end();
+    TARE_RETURN_IF_ERROR(out_.add_zeros(stream_->table_offset() - out_.offset()));
+    TARE_RETURN_IF_ERROR(out_.add(bytes));
     stream_ = nullptr;
     table_.clear();
     return {};
@@ -117,15 +124,16 @@ class Packer {
   Status copy(const TareSource::Item& item, int64_t bytes, TareFile* f) {
     TARE_RETURN_IF_ERROR(begin_stream(&f->stored));
     Sha256 sha;
+    Pending p;
     for (int64_t begin = 0; begin < bytes; begin += kTareRawPiece) {
       TARE_RETURN_IF_ERROR(check_stop());
-      Pending p;
-      p.bytes.resize(static_cast<size_t>(std::min(kTareRawPiece, bytes - begin)));
-      TARE_RETURN_IF_ERROR(item.read(begin, p.bytes));
-      sha.add(p.bytes);
-      p.add(0);
-      progress_.advance(static_cast<int64_t>(p.bytes.size()));
-      TARE_RETURN_IF_ERROR(append(std::move(p)));
+      const auto piece = p.plain_buffer.fit(static_cast<size_t>(std::min(kTareRawPiece, bytes - begin)));
+      TARE_RETURN_IF_ERROR(item.read(begin, piece));
+      sha.add(piece);
+      p.bytes = piece, p.pieces.clear();
+      p.add(piece);
+      progress_.advance(static_cast<int64_t>(piece.size()));
+      TARE_RETURN_IF_ERROR(append(p));
     }
     f->sha = bytes_of_hex(sha.finish());
     return end_stream();
@@ -134,21 +142,36 @@ class Packer {
   // SHA-256 of the plain bytes, statistics, and the tables that follow.
   Status study(const TareSource::Item& item, TareTensor* t) const {
     const auto width = coded_width(t->dtype);
-    PlaneHistograms histograms{};
+    const bool counted = width && t->bytes > 0 && grid_for(t->shape).is_bounded();
+    PlaneCounter counter(width.value_or(1));
     Sha256 sha;
-    std::vector<std::byte> piece;
-    for (int64_t begin = 0; begin < t->bytes; begin += kReadBytes) {
-      TARE_RETURN_IF_ERROR(check_stop());
-      piece.resize(static_cast<size_t>(std::min(kReadBytes, t->bytes - begin)));
-      TARE_RETURN_IF_ERROR(item.read(t->begin + begin, piece));
+    TARE_RETURN_IF_ERROR(each_piece(item, *t, [&](std::span<const std::byte> piece) {
       sha.add(piece);
-      if (width) count_planes(*width, piece, &histograms);
-    }
+      if (counted) counter.add(piece);
+    }));
     t->sha = bytes_of_hex(sha.finish());
     t->grid = grid_for(t->shape);
-    if (!width || t->bytes == 0 || !t->grid.is_bounded()) return {};
-    t->tables = choose_tables(*width, histograms, t->grid);
+    if (!counted) return {};
+    if (!counter.is_sure()) {
+      counter = PlaneCounter(*width, true);
+      TARE_RETURN_IF_ERROR(each_piece(item, *t, [&](std::span<const std::byte> piece) { counter.add(piece); }));
+    }
+    t->tables = choose_tables(*width, counter, t->grid);
     if (t->tables.any()) t->codec = TareTensor::Codec::exp_ans;
+    return {};
+  }
+  template <class Look>
+  Status each_piece(const TareSource::Item& item, const TareTensor& t, const Look& look) const {
+    // Whole rows where they are short: what is expanded from a GGUF is expanded by rows.
+    const int64_t row = t.shape.empty() || t.bytes == 0 ? 1 : std::max<int64_t>(1, t.bytes / rows_of(t));
+    const int64_t step = row < kReadBytes ? kReadBytes / row * row : kReadBytes;
+    Buffer buffer;
+    for (int64_t begin = 0; begin < t.bytes; begin += step) {
+      TARE_RETURN_IF_ERROR(check_stop());
+      const auto piece = buffer.fit(static_cast<size_t>(std::min(step, t.bytes - begin)));
+      TARE_RETURN_IF_ERROR(item.read(t.begin + begin, piece));
+      look(piece);
+    }
     return {};
   }
 
@@ -185,17 +208,23 @@ class Packer {
     // Bands are taken in order and written in order; who finishes early waits, so that memory stays bounded.
     std::mutex mutex;
     std::condition_variable turn;
+    std::vector<std::unique_ptr<Pending>> free;
     size_t written = 0;
     bool failed = false;
     const auto work = [&](size_t i) -> Status {
-      Pending p;
-      Status status = check_stop();
-      if (status.ok()) status = encode(item, batch, encoders, bands[i], &p);
       std::unique_lock lock(mutex);
+      std::unique_ptr<Pending> p;
+      if (!free.empty()) p = std::move(free.back()), free.pop_back();
+      lock.unlock();
+      if (!p) p = std::make_unique<Pending>();
+      Status status = check_stop();
+      if (status.ok()) status = encode(item, batch, encoders, bands[i], p.get());
+      lock.lock();
       turn.wait(lock, [&] { return written == i || failed; });
-      if (status.ok() && !failed) status = commit(bands, i, batch, std::move(p));
+      if (status.ok() && !failed) status = commit(bands, i, batch, *p);
       failed |= !status.ok();
       ++written;
+      free.push_back(std::move(p));
       turn.notify_all();
       return status;
     };
@@ -206,39 +235,43 @@ class Packer {
   static Status encode(const TareSource::Item& item, std::span<const TareTensor> batch,
                        const std::vector<std::unique_ptr<TileEncoder>>& encoders, const Band& band, Pending* p) {
     const TareTensor& t = batch[band.tensor];
-    std::vector<std::byte> plain(static_cast<size_t>(band.bytes));
+    const auto plain = p->plain_buffer.fit(static_cast<size_t>(band.bytes));
+    p->pieces.clear();
     TARE_RETURN_IF_ERROR(item.read(t.begin + band.begin, plain));
     if (band.tiles == 0) {
-      p->bytes = std::move(plain);
-      p->add(0);
+      p->bytes = plain;
+      p->add(plain);
       return {};
     }
     const auto first = t.grid.tile(band.first_tile);
     const int64_t width = t.tables.width;
     const int64_t stride = band.bytes / first.rows;
-    p->bytes.reserve(plain.size());
+    const auto most = static_cast<size_t>(t.grid.most_tile_bytes(t.tables.width));
+    const auto coded = p->coded_buffer.fit(most * static_cast<size_t>(band.tiles));
+    p->bytes = coded;
+    size_t at = 0;
     for (int64_t i = 0; i < band.tiles; ++i) {
       const auto tile = t.grid.tile(band.first_tile + i);
-      const size_t begin = p->bytes.size();
-      encoders[band.tensor]->encode(plain.data() + (tile.column - first.column) * width, stride, tile.rows,
-                                    tile.columns, &p->bytes);
-      p->add(begin);
+      const size_t bytes = encoders[band.tensor]->encode(plain.data() + (tile.column - first.column) * width, stride,
+                                                         tile.rows, tile.columns, coded.subspan(at));
+      p->add(coded.subspan(at, bytes));
+      at += bytes;
     }
+    p->bytes = coded.first(at);
     return {};
   }
 
-  Status commit(const std::vector<Band>& bands, size_t i, std::span<TareTensor> batch, Pending p) {
+  Status commit(const std::vector<Band>& bands, size_t i, std::span<TareTensor> batch, const Pending& p) {
     TareTensor& t = batch[bands[i].tensor];
     if (i == 0 || bands[i - 1].tensor != bands[i].tensor) TARE_RETURN_IF_ERROR(begin_stream(&t.stored));
     progress_.advance(bands[i].bytes);
-    return append(std::move(p));
+    return append(p);
   }
 
   const TareSource& source_;
-  OutputFile& out_;
+  OutputRun& out_;
   Progress& progress_;
   const PackOptions& options_;
-  int64_t at_ = kTarePage;
   TareStream* stream_ = nullptr;  // that is being written
   std::vector<TareStream::Piece> table_;
 };
@@ -253,16 +286,18 @@ Result<PackReport> pack_tare(const std::string& path, const std::string& out,
   PackReport report;
   report.left_out = source.left_out, report.info = source.info;
   for (const auto& item : source.items) report.plain_bytes += item.bytes;
+  OutputRun run(output.get(), kTarePage);
   TareDirectory directory;
   directory.info = source.info;
   {
     Progress progress("packing", report.plain_bytes, options.show_progress && Progress::stderr_is_terminal());
-    TARE_RETURN_IF_ERROR(Packer(source, *output, progress, options).run(&directory));
+    TARE_RETURN_IF_ERROR(Packer(source, run, progress, options).run(&directory));
   }
   const std::string printed = print_tare_directory(directory);
   directory.file_bytes = directory.directory_offset + static_cast<int64_t>(printed.size());
   const std::string header = print_tare_header(directory, printed);
-  TARE_RETURN_IF_ERROR(output->write(directory.directory_offset, std::as_bytes(std::span(printed))));
+  TARE_RETURN_IF_ERROR(run.add(std::as_bytes(std::span(printed))));
+  TARE_RETURN_IF_ERROR(run.end());
   TARE_RETURN_IF_ERROR(output->write(0, std::as_bytes(std::span(header))));
   TARE_RETURN_IF_ERROR(output->finish());
   report.bundle_bytes = directory.file_bytes;

@@ -1,6 +1,6 @@
 // bench_codec [--json FILE] [--tensor NAME].. MODEL..: codes for the exponents of BF16 weights, on one core: bits a
 // weight (tables and heads of tiles included), encoding and decoding in GB/s of BF16, from and to memory in the cache.
-//   rans    the bundle's exp-ans tiles, whole: split, code, join; with AVX-512 and without
+//   rans    the bundle's exp-ans tiles, whole: split, code, join; with AVX-512, with AVX2, without either
 //   huffman canonical, 8 streams a tile, the same split and join
 //   tiers   three tiers of 2-bit digits over the nine commonest exponents, then a raw byte: bits only
 #include <algorithm>
@@ -33,10 +33,18 @@ double fastest(const F& f) {
 
 struct Row {
   std::string name;
-  double elements = 0, entropy = 0, outside7 = 0, rans = 0, huffman = 0, tiers = 0;  // bits a weight
-  double encode = 0, decode = 0, encode_plain = 0, decode_plain = 0, huffman_encode = 0, huffman_decode = 0;  // GB/s
+  double elements = 0, entropy = 0, outside7 = 0, rans = 0, huffman = 0, tiers = 0;                     // bits a weight
+  double encode = 0, decode = 0, encode_avx2 = 0, decode_avx2 = 0, encode_plain = 0, decode_plain = 0;  // GB/s
+  double huffman_encode = 0, huffman_decode = 0;                                                        // GB/s
 };
 
+// Appends a tile.
+void encode_tile(const TileEncoder& encoder, const std::byte* elements, int64_t stride, const TileGrid::Tile& tile,
+                 const TileGrid& grid, std::vector<std::byte>* out) {
+  const size_t begin = out->size();
+  out->resize(begin + static_cast<size_t>(grid.most_tile_bytes(2)));
+  out->resize(begin + encoder.encode(elements, stride, tile.rows, tile.columns, std::span(*out).subspan(begin)));
+}
 double entropy_of(const rans::Histogram& h, double total) {
   double bits = 0;
   for (int64_t n : h)
@@ -60,31 +68,31 @@ bool measure(const WeightSource& source, const StoredTensor& t, Row* row) {
   if (!source.read(t, 0, rows, DType::bf16, plain).ok()) return false;
   const std::vector<int64_t> shape = {rows, t.row_elements()};
   const TileGrid grid = grid_for(shape);
-  PlaneHistograms histograms{};
-  count_planes(2, plain, &histograms);
-  const rans::Histogram& h = histograms[1];
+  PlaneCounter counter(2, true);
+  counter.add(plain);
+  const rans::Histogram& h = counter.histograms()[1];
   const auto total = static_cast<double>(grid.elements()), bytes = static_cast<double>(plain.size());
   row->name = t.name, row->elements = total, row->entropy = entropy_of(h, total), row->outside7 = outside(h, 7, total);
   row->tiers = 8 + 2 + 2 * outside(h, 3, total) + 2 * outside(h, 6, total) + 8 * outside(h, 9, total);
 
-  const PlaneTables tables = choose_tables(2, histograms, grid);
+  const PlaneTables tables = choose_tables(2, counter, grid);
   std::vector<std::byte> coded;
   std::vector<size_t> begins;
-  const auto encode_with = [&](bool wide) {
-    const TileEncoder encoder(tables, wide);
+  const auto encode_with = [&](rans::Loops loops) {
+    const TileEncoder encoder(tables, loops);
     coded.clear(), begins.clear();
     for (int64_t i = 0; i < grid.tiles(); ++i) {
       const auto tile = grid.tile(i);
       begins.push_back(coded.size());
-      encoder.encode(plain.data() + (tile.row * grid.columns + tile.column) * 2, grid.columns * 2, tile.rows,
-                     tile.columns, &coded);
+      encode_tile(encoder, plain.data() + (tile.row * grid.columns + tile.column) * 2, grid.columns * 2, tile, grid,
+                  &coded);
     }
     begins.push_back(coded.size());
   };
   std::vector<std::byte> back(plain.size());
   bool good = true;
-  const auto decode_with = [&](bool wide) {
-    const TileDecoder decoder(tables, wide);
+  const auto decode_with = [&](rans::Loops loops) {
+    const TileDecoder decoder(tables, loops);
     for (int64_t i = 0; i < grid.tiles(); ++i) {
       const auto tile = grid.tile(i);
       const auto at = static_cast<size_t>(i);
@@ -94,10 +102,14 @@ bool measure(const WeightSource& source, const StoredTensor& t, Row* row) {
                   .ok();
     }
   };
-  row->encode = bytes / fastest([&] { encode_with(rans::has_avx512()); }) * 1e-9;
-  row->decode = bytes / fastest([&] { decode_with(rans::has_avx512()); }) * 1e-9;
-  row->encode_plain = bytes / fastest([&] { encode_with(false); }) * 1e-9;
-  row->decode_plain = bytes / fastest([&] { decode_with(false); }) * 1e-9;
+  row->encode = bytes / fastest([&] { encode_with(rans::best_loops()); }) * 1e-9;
+  row->decode = bytes / fastest([&] { decode_with(rans::best_loops()); }) * 1e-9;
+  if (rans::loops_here().size() > 1) {
+    row->encode_avx2 = bytes / fastest([&] { encode_with(rans::Loops::avx2); }) * 1e-9;
+    row->decode_avx2 = bytes / fastest([&] { decode_with(rans::Loops::avx2); }) * 1e-9;
+  }
+  row->encode_plain = bytes / fastest([&] { encode_with(rans::Loops::plain); }) * 1e-9;
+  row->decode_plain = bytes / fastest([&] { decode_with(rans::Loops::plain); }) * 1e-9;
   good &= back == plain;
   row->rans = (static_cast<double>(coded.size()) + 16.0 * static_cast<double>(grid.tiles())) * 8 / total;
 
@@ -114,8 +126,8 @@ bool measure(const WeightSource& source, const StoredTensor& t, Row* row) {
     for (int64_t i = 0; i < grid.tiles(); ++i) {
       const auto tile = grid.tile(i);
       scratch.clear();
-      raw_encoder.encode(plain.data() + (tile.row * grid.columns + tile.column) * 2, grid.columns * 2, tile.rows,
-                         tile.columns, &scratch);
+      encode_tile(raw_encoder, plain.data() + (tile.row * grid.columns + tile.column) * 2, grid.columns * 2, tile, grid,
+                  &scratch);
       const auto count = static_cast<size_t>(tile.rows) * static_cast<size_t>(tile.columns), high = (count + 3) / 4 * 4;
       places.push_back(stream.size());
       const auto* from = reinterpret_cast<const uint8_t*>(scratch.data());
@@ -148,10 +160,11 @@ bool measure(const WeightSource& source, const StoredTensor& t, Row* row) {
 
 void print(const Row& r) {
   std::printf(
-      "%-44s %9.0f  %.3f %5.2f %% | rans %.3f  %5.2f %5.2f (plain %5.2f %5.2f) | huffman %.3f  %5.2f %5.2f | tiers "
+      "%-44s %9.0f  %.3f %5.2f %% | rans %.3f  %5.2f %5.2f (avx2 %5.2f %5.2f, plain %5.2f %5.2f) | huffman %.3f  %5.2f "
+      "%5.2f | tiers "
       "%.3f\n",
-      r.name.c_str(), r.elements, r.entropy, 100 * r.outside7, r.rans, r.encode, r.decode, r.encode_plain,
-      r.decode_plain, r.huffman, r.huffman_encode, r.huffman_decode, r.tiers);
+      r.name.c_str(), r.elements, r.entropy, 100 * r.outside7, r.rans, r.encode, r.decode, r.encode_avx2, r.decode_avx2,
+      r.encode_plain, r.decode_plain, r.huffman, r.huffman_encode, r.huffman_decode, r.tiers);
 }
 
 int run(int argc, char** argv) {
@@ -188,15 +201,16 @@ int run(int argc, char** argv) {
         std::fprintf(out,
                      "{\"model\":\"%s\",\"tensor\":\"%s\",\"weights\":%.0f,\"entropy\":%.4f,\"outside7\":%.5f,"
                      "\"rans_bits\":%.4f,\"huffman_bits\":%.4f,\"tiers_bits\":%.4f,\"rans_encode\":%.3f,"
-                     "\"rans_decode\":%.3f,\"rans_plain_encode\":%.3f,\"rans_plain_decode\":%.3f,"
+                     "\"rans_decode\":%.3f,\"rans_avx2_encode\":%.3f,\"rans_avx2_decode\":%.3f,\"rans_plain_encode\":%."
+                     "3f,\"rans_plain_decode\":%.3f,"
                      "\"huffman_encode\":%.3f,\"huffman_decode\":%.3f}\n",
                      checkpoint->name.c_str(), row.name.c_str(), row.elements, row.entropy, row.outside7, row.rans,
-                     row.huffman, row.tiers, row.encode, row.decode, row.encode_plain, row.decode_plain,
-                     row.huffman_encode, row.huffman_decode);
-      double Row::*const weighted[] = {&Row::entropy,        &Row::outside7,      &Row::rans,
-                                       &Row::huffman,        &Row::tiers,         &Row::encode,
-                                       &Row::decode,         &Row::encode_plain,  &Row::decode_plain,
-                                       &Row::huffman_encode, &Row::huffman_decode};
+                     row.huffman, row.tiers, row.encode, row.decode, row.encode_avx2, row.decode_avx2, row.encode_plain,
+                     row.decode_plain, row.huffman_encode, row.huffman_decode);
+      double Row::*const weighted[] = {
+          &Row::entropy,      &Row::outside7,       &Row::rans,          &Row::huffman,     &Row::tiers,
+          &Row::encode,       &Row::decode,         &Row::encode_avx2,   &Row::decode_avx2, &Row::encode_plain,
+          &Row::decode_plain, &Row::huffman_encode, &Row::huffman_decode};
       for (auto field : weighted)
         sum.*field = (sum.*field * sum.elements + row.*field * row.elements) / (sum.elements + row.elements);
       sum.elements += row.elements;

@@ -45,8 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto tile = t.grid.tile(0);
     const auto coded = std::as_bytes(std::span(bytes))
                            .subspan(static_cast<size_t>(t.stored.offset), static_cast<size_t>(t.stored.bytes));
-    for (const bool wide : {false, rans::has_avx512()})
-      (void)TileDecoder(t.tables, wide)
+    for (const rans::Loops loops : rans::loops_here())
+      (void)TileDecoder(t.tables, loops)
           .decode(coded, tile.rows, tile.columns, out.data(), int64_t{tile.columns} * t.tables.width);
   }
   return 0;

@@ -234,37 +234,4 @@ TEST_CASE("kill -9 in mid-write leaves nothing under the name, and the next run 
   CHECK(verify_tare(path, {}).ok());
 }
 
-TEST_CASE("the loops of AVX-512 and the plain ones write and read the same bytes, of every kind of plane") {
-  Numbers numbers;
-  for (int kind = 0; kind < 5; ++kind)
-    for (size_t count : {size_t{1}, size_t{31}, size_t{32}, size_t{33}, size_t{1000}, size_t{16384}}) {
-      std::vector<uint8_t> symbols(count);
-      for (size_t i = 0; i < count; ++i)
-        symbols[i] = kind == 0   ? 7
-                     : kind == 1 ? static_cast<uint8_t>(numbers.next() >> 20)
-                     : kind == 2 ? static_cast<uint8_t>(i % 2 * 255)
-                     : kind == 3 ? static_cast<uint8_t>(120 + 2 * numbers.normal())
-                                 : (numbers.next() % 5000 == 0 ? 1 : 0);
-      rans::Histogram counts{};
-      for (uint8_t s : symbols) ++counts[s];
-      const auto frequencies = rans::frequencies_for(counts);
-      const rans::Encoder encoder(frequencies);
-      const rans::Decoder decoder(frequencies);
-      std::vector<std::byte> a(rans::most_coded_bytes(count)), b = a;
-      a.resize(rans::encode(encoder, symbols, a, false));
-      b.resize(rans::encode(encoder, symbols, b, rans::has_avx512()));
-      CHECK(a == b);
-      for (bool wide : {false, rans::has_avx512()}) {
-        std::vector<uint8_t> back(count);
-        const auto used = rans::decode(decoder, a, back, wide);
-        REQUIRE_MESSAGE(used.ok(), used.status().message());
-        CHECK(*used == a.size());
-        CHECK(back == symbols);
-        if (count == 1000)
-          for (size_t cut : {size_t{0}, size_t{100}, a.size() - 2})
-            CHECK(!rans::decode(decoder, std::span(a).first(cut), back, wide).ok());
-      }
-    }
-}
-
 }  // namespace
