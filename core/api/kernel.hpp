@@ -199,6 +199,17 @@ class Layout {
   virtual Result<std::unique_ptr<DeviceEncoder>> device_encoder(Device&) const {
     return std::unique_ptr<DeviceEncoder>();
   }
+
+  // Weights may lie in a file as they lie in memory (serving bundles). Of one id and version, bytes mean the same in
+  // every build: a change of what encode() writes is a new version.
+  virtual uint32_t version() const noexcept { return 1; }
+  // May decode() and every kernel that reads this layout be handed `laid_out`, a whole weight that somebody else wrote?
+  // Kernels trust what lies there (where escapes begin, how many there are), so this is the only thing between a
+  // damaged or hostile file and them: yes only where no read can leave `laid_out`. Any bytes of any number may come,
+  // aligned as buffers are. A layout that does not say is never loaded from a file.
+  virtual Verdict check(const WeightInfo&, std::span<const std::byte>) const noexcept {
+    return Verdict::no("its plugin does not check bytes that come from a file");
+  }
 };
 
 }  // namespace tare

@@ -11,29 +11,15 @@ namespace {
 constexpr size_t kGuardBytes = 256;
 constexpr std::byte kGuard{0xa5};
 
-// Bits of a splitmix64 sequence: https://prng.di.unimi.it/splitmix64.c
-uint64_t next_bits(uint64_t& state) {
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 enum class Content { random, zeros, ones, weights };
 constexpr std::string_view kContentNames[] = {"random bits", "zeros", "ones", "numbers like weights"};
 
-// weights: BF16 or F32 patterns with exponents as trained weights have them, and a few wild ones.
 std::vector<std::byte> make_plain(Content content, DType dtype, size_t bytes) {
+  if (content == Content::weights) return numbers_like_weights(dtype, bytes);
   std::vector<std::byte> out(bytes, content == Content::ones ? std::byte{0xff} : std::byte{0});
   if (content == Content::zeros || content == Content::ones) return out;
   uint64_t state = 42;
-  for (size_t i = 0; i < bytes; ++i) {
-    const uint64_t bits = next_bits(state);
-    out[i] = static_cast<std::byte>(bits);
-    const size_t size = static_cast<size_t>(size_of(dtype));
-    if (content == Content::weights && i % size == size - 1 && bits >> 54 != 0)
-      out[i] = static_cast<std::byte>((bits & 0x80) | (0x3a + (bits >> 8) % 4));
-  }
+  for (std::byte& b : out) b = static_cast<std::byte>(next_bits(state));
   return out;
 }
 
@@ -126,10 +112,13 @@ void check_layout(const Layout& layout, CheckSink& sink) {
           ++trips;
         }
     }
-  if (trips == 0)
-    sink.warning(what, "supports none of the shapes that were tried");
-  else
-    sink.ok(what, text(trips, " round trips, every bit the same"));
+  if (trips == 0) return sink.warning(what, "supports none of the shapes that were tried");
+  sink.begin(text(what, ": check() of damaged bytes"));
+  const LayoutDamage damage = damage_layout(layout);
+  if (!damage.wrong.empty()) return sink.failed(what, damage.wrong);
+  sink.ok(what, text(trips, " round trips, every bit the same; ",
+                     damage.is_checked ? text("of ", damage.tried, " damaged copies check() refused ", damage.refused)
+                                       : "check() says no, so that no bundle can hold it"));
 }
 
 }  // namespace tare

@@ -30,6 +30,19 @@ void check_in_child(int32_t time_limit_ms, CheckSink& sink, const std::function<
 void check_elf(const ElfFile& elf, CheckSink& sink);
 void check_kernel(const KernelCandidate& kernel, CheckSink& sink);
 void check_layout(const Layout& layout, CheckSink& sink);
+// Bytes that a layout wrote, damaged in many ways: what check() lets pass is decoded, from memory that ends at a page
+// which nobody may read, so that a read past the end is a signal. Run it in a child.
+struct LayoutDamage {
+  bool is_checked = false;  // check() takes what encode() wrote
+  int64_t tried = 0, refused = 0;
+  std::string wrong;  // "" or what went wrong without a signal
+};
+LayoutDamage damage_layout(const Layout& layout);
+// Bits of a splitmix64 sequence: https://prng.di.unimi.it/splitmix64.c
+uint64_t next_bits(uint64_t& state) noexcept;
+// BF16 or F32 patterns with exponents as trained weights have them, and a few wild ones.
+std::vector<std::byte> numbers_like_weights(DType dtype, size_t bytes);
+
 void check_family(const ModelFamily& family, CheckSink& sink);
 void check_program(const CProgram& program, CheckSink& sink);
 

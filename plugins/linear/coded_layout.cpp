@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plugins/linear/coded_check.hpp"
 #include "plugins/linear/coded_pack.hpp"
 #include "plugins/linear/cpu_layouts.hpp"
 
@@ -28,13 +29,6 @@ Status check_rows(std::string_view layout, const WeightInfo& weight, int64_t beg
   return {};
 }
 
-CodedHeader header_of(const WeightInfo& weight, Coding code) {
-  CodedHeader h;
-  h.code = code, h.outputs = weight.outputs(), h.inputs = weight.inputs();
-  h.bytes = kCodedHeaderBytes + num_strips(h.outputs) * num_chunks(h.inputs) * chunk_bytes(code);
-  return h;
-}
-
 // Percent with two digits behind the point.
 std::string percent(double share) {
   const auto hundredths = static_cast<int64_t>(std::lround(share * 10000));
@@ -50,7 +44,7 @@ class CodedPlan final : public LayoutPlan {
         table_(table),
         offsets_(std::move(offsets)),
         reason_(std::move(reason)) {
-    header_ = header_of(weight_, table.code);
+    header_ = coded_header(weight_, table.code);
     header_.escapes = escapes;
     std::copy(std::begin(table.table), std::end(table.table), header_.table);
     if (table.code == Coding::plain) return;
@@ -231,7 +225,7 @@ class CodedLayout final : public Layout {
   Status encode(const WeightInfo& weight, int64_t row_begin, int64_t row_end, const void* plain,
                 void* out) const override {
     TARE_RETURN_IF_ERROR(check_rows(id_, weight, row_begin, row_end, true));
-    const CodedHeader header = header_of(weight, Coding::plain);
+    const CodedHeader header = coded_header(weight, Coding::plain);
     auto* const base = static_cast<std::byte*>(out);
     if (row_begin == 0) std::memcpy(base, &header, sizeof header);
     return dense_tiles().encode(weight, row_begin, row_end, plain, base + kCodedHeaderBytes);
@@ -267,6 +261,10 @@ class CodedLayout final : public Layout {
       row += rows;
     }
     return {};
+  }
+  Verdict check(const WeightInfo& weight, std::span<const std::byte> in) const noexcept override {
+    if (Verdict v = supports(weight); !v) return v;
+    return check_coded(weight, densest_, dense_tiles(), in);
   }
 
  private:

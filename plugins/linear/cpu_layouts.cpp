@@ -18,6 +18,11 @@ Status check_range(std::string_view layout, const WeightInfo& weight, int64_t ro
                  weight.outputs());
 }
 
+Verdict check_size(int64_t bytes, std::span<const std::byte> in) {
+  if (static_cast<int64_t>(in.size()) == bytes) return Verdict::yes();
+  return Verdict::no("it has ", in.size(), " bytes, expected ", bytes);
+}
+
 class RowsLayout final : public Layout {
  public:
   std::string_view id() const noexcept override { return kRows; }
@@ -40,6 +45,9 @@ class RowsLayout final : public Layout {
       std::memcpy(plain, static_cast<const std::byte*>(in) + row_begin * bytes,
                   static_cast<size_t>((row_end - row_begin) * bytes));
     return {};
+  }
+  Verdict check(const WeightInfo& weight, std::span<const std::byte> in) const noexcept override {
+    return check_size(bytes(weight), in);
   }
 
  private:
@@ -146,6 +154,27 @@ class CpuTilesLayout final : public Layout {
       }
     }
     return {};
+  }
+
+  // Padding is zeros: it is multiplied, and no number there may be an infinity.
+  Verdict check(const WeightInfo& weight, std::span<const std::byte> in) const noexcept override {
+    if (Verdict v = check_size(bytes(weight), in); !v) return v;
+    const Geometry g(weight);
+    const int64_t outputs = weight.outputs();
+    for (int64_t row = 0; row < round_up(outputs, kStripOutputs); row += kTileOutputs) {
+      const bool has_padding_rows = row + kTileOutputs > outputs;
+      for (int64_t group = has_padding_rows ? 0 : std::max<int64_t>(0, g.groups - 1); group < g.groups; ++group) {
+        const uint32_t* const tile = g.tile(reinterpret_cast<const uint32_t*>(in.data()), row, group);
+        for (int64_t u = 0; u < g.units_in(group); ++u) {
+          const int64_t valid = std::clamp<int64_t>(g.row_bytes - group * 64 - u * 4, 0, 4);
+          const uint32_t numbers = valid == 4 ? 0xffffffffu : (1u << 8 * valid) - 1;
+          for (int64_t r = 0; r < kTileOutputs; ++r)
+            if ((tile[u * g.unit_stride + r] & ~(row + r < outputs ? numbers : 0u)) != 0)
+              return Verdict::no("its padding is not zero");
+        }
+      }
+    }
+    return Verdict::yes();
   }
 
  private:

@@ -181,3 +181,36 @@ TEST_CASE("a head that lies is refused, and an overflow index past the list") {
   CHECK(w12->decode(info, 0, 16, bytes.data(), back.data()).message().find("points past the") != std::string::npos);
   CHECK_FALSE(read_head(bytes.data(), 100, info).ok());
 }
+
+TEST_CASE("check() of bytes from a file: what kernels trust") {
+  const auto dense = make_dense_strips(), w12 = make_w12_strips(), w11 = make_w11_strips();
+  const WeightInfo info = matrix(64, 256);
+  const auto plain = numbers(Kind::outliers, 64, 256, 5);
+  for (const Layout* layout : {dense.get(), w12.get(), w11.get()}) {
+    CAPTURE(layout->id());
+    const Laid laid = lay(*layout, info, plain, 64);
+    CHECK(layout->check(info, laid.bytes).reason == "");
+    CHECK_FALSE(layout->check(matrix(64, 320), laid.bytes));
+    for (size_t at = 0; at < static_cast<size_t>(kStripsHeadBytes); at += 4) {
+      if (at == 36) continue;  // the exponent of code 0 says what numbers are, not where
+      auto bytes = laid.bytes;
+      bytes[at] ^= std::byte{0x41};
+      CAPTURE(at);
+      CHECK_FALSE(layout->check(info, bytes));
+    }
+    auto bytes = laid.bytes;
+    bytes.resize(bytes.size() - 128);
+    CHECK(layout->check(info, bytes).reason.find(" bytes, its head says ") != std::string::npos);
+    bytes.resize(64);
+    CHECK(layout->check(info, bytes).reason.find("expected a head of 128") != std::string::npos);
+  }
+  const Laid laid = lay(*w12, info, plain, 64);
+  StripsHead head;
+  std::memcpy(&head, laid.bytes.data(), sizeof head);
+  REQUIRE(head.code == static_cast<int32_t>(WeightCode::kW12));
+  auto bytes = laid.bytes;
+  const uint32_t word = 0xffffff00u | 200;
+  std::memcpy(bytes.data() + head.headers_at, &word, 4);
+  CHECK(w12->check(info, bytes).reason.find("the escapes of record 0 lie past the ") == 0);
+  CHECK(dense->check(info, laid.bytes).reason == "its head names code 1, expected at most 0");
+}

@@ -105,6 +105,7 @@ TEST_CASE("broken promises are named") {
   check_fails("throwing_question", "kernel 'odd.kernel'", "a question threw (no such table)");
   check_fails("lost_bit", "layout 'odd/rows'", "row 30, byte 0 is ");
   check_fails("overrun", "layout 'odd/rows'", "encode() wrote behind the 2 bytes");
+  check_fails("trusting", "layout 'odd/rows'", "check() lets ");
   check_fails("throwing_trace", "family 'odd'", "entry 'text' with an empty config.json threw (hidden_size)");
 }
 

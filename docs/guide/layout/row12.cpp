@@ -137,6 +137,32 @@ class Row12 final : public tare::Layout {
       matrix.decode_row(r, static_cast<uint16_t*>(plain) + (r - begin) * w.inputs());
     return {};
   }
+  // Bytes from a file: where each row begins and how many escapes it has is all that a kernel trusts.
+  Verdict check(const WeightInfo& w, std::span<const std::byte> in) const noexcept override {
+    const auto size = static_cast<uint64_t>(in.size()), inputs = static_cast<uint64_t>(w.inputs());
+    if (size < static_cast<uint64_t>(rows_at(w))) return Verdict::no("it ends before its first row");
+    Row12Header header;
+    std::memcpy(&header, in.data(), sizeof header);
+    if (header.plain > 1) return Verdict::no("its header says neither coded nor plain");
+    const auto offset = [&](int64_t row) {
+      uint64_t at;
+      std::memcpy(&at, in.data() + sizeof header + row * 8, 8);
+      return at;
+    };
+    uint64_t at = static_cast<uint64_t>(rows_at(w));
+    for (int64_t r = 0; r < w.outputs(); ++r) {
+      if (offset(r) != at) return Verdict::no("row ", r, " begins at ", offset(r), ", expected ", at);
+      const uint64_t row_bytes = header.plain != 0 ? inputs * 2 : inputs + (inputs + 1) / 2;
+      if (row_bytes > size - at) return Verdict::no("it ends within row ", r);
+      const auto* nibbles = reinterpret_cast<const uint8_t*>(in.data()) + at + inputs;
+      at += row_bytes;
+      for (uint64_t k = 0; header.plain == 0 && k < inputs; ++k)
+        at += (k % 2 == 0 ? nibbles[k / 2] & 15 : nibbles[k / 2] >> 4) == 15;
+      if (at > size) return Verdict::no("the escapes of row ", r, " lie behind its end");
+    }
+    if (offset(w.outputs()) != at || at != size) return Verdict::no("it has ", size, " bytes, its rows end at ", at);
+    return Verdict::yes();
+  }
   tare::Result<std::unique_ptr<tare::LayoutSurvey>> survey(const WeightInfo& w) const override {
     return std::unique_ptr<tare::LayoutSurvey>(std::make_unique<Row12Survey>(w));
   }

@@ -6,6 +6,7 @@
 
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/pack_host.hpp"
+#include "plugins/linear/cuda/strips_check.hpp"
 #include "plugins/linear/cuda/strips_code.hpp"
 #include "plugins/linear/cuda/strips_encoder.hpp"
 
@@ -250,6 +251,9 @@ class StripsLayout final : public Layout {
       row += rows;
     }
     return {};
+  }
+  Verdict check(const WeightInfo& weight, std::span<const std::byte> in) const noexcept override {
+    return check_strips(weight, densest_, in);
   }
 
  private:
