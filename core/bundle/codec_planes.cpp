@@ -73,23 +73,29 @@ void PlaneCounter::add(std::span<const std::byte> elements) {
   const auto* in = reinterpret_cast<const uint8_t*>(elements.data());
   uint8_t* planes[kMostPlanes] = {};
   for (size_t p = 0; p < width_; ++p) planes[p] = planes_.get() + p * kPiece;
+  const rans::Loops loops = rans::best_loops();
   for (size_t begin = 0, n; begin < count; begin += n, ++piece_) {
     n = std::min(kPiece, count - begin);
-    split_planes(static_cast<int>(width_), in + begin * width_, n, planes, rans::best_loops());
+    split_planes(static_cast<int>(width_), in + begin * width_, n, planes, loops);
+    // Rows may repeat with any period: every eighth piece could see the same rows of each head.
+    const bool chosen = all_ || piece_ < kFirstPieces || (static_cast<uint32_t>(piece_) * 0x9e3779b9u >> 29) == 0;
     for (size_t p = 0; p < width_; ++p)
-      if (!sampled_[p] || piece_ % kSampled == 0) count_bytes(planes[p], n, &histograms_[p]);
-    if (piece_ == kFirstPieces && !all_)
-      for (size_t p = 0; p < width_; ++p) sampled_[p] = looks_raw(p);
+      if (chosen || (!ignored_[p] && !all_occur(planes[p], n, histograms_[p], loops)))
+        count_bytes(planes[p], n, &histograms_[p]);
+    if (piece_ + 1 == kFirstPieces && !all_)
+      for (size_t p = 0; p < width_; ++p) ignored_[p] = looks_raw(p);
   }
+}
+int64_t PlaneCounter::counted(size_t plane) const noexcept {
+  return std::accumulate(histograms_[plane].begin(), histograms_[plane].end(), int64_t{0});
 }
 bool PlaneCounter::looks_raw(size_t plane) const {
   const rans::Histogram& h = histograms_[plane];
-  const auto total = static_cast<double>(std::accumulate(h.begin(), h.end(), int64_t{0}));
-  return rans::coded_bits(h, rans::frequencies_for(h)) > total * 8 * 127 / 128;
+  return rans::coded_bits(h, rans::frequencies_for(h)) > static_cast<double>(counted(plane)) * 8 * 127 / 128;
 }
 bool PlaneCounter::is_sure() const {
   for (size_t p = 0; p < width_; ++p)
-    if (sampled_[p] && !looks_raw(p)) return false;
+    if (ignored_[p] && !looks_raw(p)) return false;
   return true;
 }
 
@@ -98,10 +104,11 @@ PlaneTables choose_tables(int width, const PlaneCounter& counter, const TileGrid
   tables.width = width;
   const auto elements = static_cast<double>(grid.elements());
   for (size_t p = 0; p < static_cast<size_t>(width); ++p) {
-    if (!counter.is_counted(p)) continue;
+    if (!counter.has_all_bytes(p) || counter.counted(p) == 0) continue;
     const rans::Histogram& histogram = counter.histograms()[p];
     const rans::Frequencies f = rans::frequencies_for(histogram);
-    const double bytes = rans::coded_bits(histogram, f) / 8 + static_cast<double>(grid.tiles()) * 150;
+    const double byte = rans::coded_bits(histogram, f) / 8 / static_cast<double>(counter.counted(p));
+    const double bytes = elements * byte + static_cast<double>(grid.tiles()) * 150;
     if (bytes > elements * 63 / 64) continue;
     tables.coded[p] = true;
     tables.frequencies[p] = f;

@@ -40,28 +40,33 @@ TileGrid grid_for(std::span<const int64_t> shape);
 // Bytes of an element of a safetensors type that exp-ans takes (1, 2 or 4); nothing for the others.
 std::optional<int> coded_width(std::string_view safetensors_dtype);
 
-// The bytes of a tensor's planes, counted from its first element to its last. A plane whose first half million bytes
-// say that coding will not pay (mantissas) is counted in one piece of eight from there on; should that turn out
-// otherwise, the tensor must be counted again in full. [one thread]
+// The bytes of a tensor's planes, counted from its first element to its last: the first half million elements, and from
+// there on one piece of 8192 in eight, chosen by its number, and every piece that has a byte not met before. So each
+// byte that occurs is counted, and how often is known closely enough (docs/benchmarks/bundle-codec.md).
+// Mantissas whose code does not pay need not even that; should a plane that looked so turn out otherwise, the tensor
+// must be counted again in full. [one thread]
 constexpr int kMostPlanes = 4;
 using PlaneHistograms = std::array<rans::Histogram, kMostPlanes>;
 class PlaneCounter {
  public:
   explicit PlaneCounter(int width, bool all = false);  // all: every byte of every plane
-  // Whole elements.
+  // Whole elements. The same counts come out however a tensor is cut, if every cut but the last is a multiple of
+  // kPiece elements.
   void add(std::span<const std::byte> elements);
   const PlaneHistograms& histograms() const noexcept { return histograms_; }
-  bool is_counted(size_t plane) const noexcept { return !sampled_[plane]; }  // in full
-  bool is_sure() const;                                                      // false: count again with `all`
+  int64_t counted(size_t plane) const noexcept;
+  bool has_all_bytes(size_t plane) const noexcept { return !ignored_[plane]; }
+  bool is_sure() const;  // false: count again with `all`
+  static constexpr size_t kPiece = 8192;
 
  private:
-  static constexpr size_t kPiece = 8192, kFirstPieces = 64, kSampled = 8;
+  static constexpr size_t kFirstPieces = 64;
   bool looks_raw(size_t plane) const;
   size_t width_;
   bool all_;
   size_t piece_ = 0;
   std::unique_ptr<uint8_t[]> planes_;
-  std::array<bool, kMostPlanes> sampled_{};
+  std::array<bool, kMostPlanes> ignored_{};  // in pieces that are not chosen
   PlaneHistograms histograms_{};
 };
 

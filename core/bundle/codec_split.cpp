@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace tare {
 namespace {
 
@@ -52,6 +56,29 @@ TARE_INLINE void join(int width, const uint8_t* const* planes, size_t count, uin
 
 #if defined(__x86_64__)
 #define TARE_AVX2 __attribute__((target("avx2")))
+// Row h of a table of 16 x 16 bits has the bytes with the upper half h; two shuffles find the row's halves by the
+// byte's lower half, a third one the bit.
+TARE_AVX2 bool all_occur_avx2(const uint8_t* bytes, size_t count, const rans::Histogram& counts) {
+  alignas(16) uint8_t rows[2][16] = {};
+  for (size_t b = 0; b < 256; ++b)
+    if (counts[b] > 0) rows[b >> 7][b & 15] = static_cast<uint8_t>(rows[b >> 7][b & 15] | 1 << (b >> 4 & 7));
+  const __m256i below = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(rows[0])));
+  const __m256i above = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(rows[1])));
+  const __m256i bits = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+  const __m256i low4 = _mm256_set1_epi8(15);
+  __m256i missing = _mm256_setzero_si256();
+  size_t i = 0;
+  for (; i + 32 <= count; i += 32) {
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + i));
+    const __m256i low = _mm256_and_si256(v, low4), high = _mm256_and_si256(_mm256_srli_epi16(v, 4), low4);
+    const __m256i row = _mm256_blendv_epi8(_mm256_shuffle_epi8(below, low), _mm256_shuffle_epi8(above, low), v);
+    const __m256i bit = _mm256_shuffle_epi8(bits, high);
+    missing = _mm256_or_si256(missing, _mm256_andnot_si256(row, bit));
+  }
+  bool all = _mm256_testz_si256(missing, missing) != 0;
+  for (; i < count; ++i) all = all && counts[bytes[i]] > 0;
+  return all;
+}
 #define TARE_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 TARE_AVX2 void split_avx2(int width, const uint8_t* in, size_t count, uint8_t* const* planes) {
   split(width, in, count, planes);
@@ -84,6 +111,14 @@ void join_planes(int width, const uint8_t* const* planes, size_t count, uint8_t*
 #endif
   static_cast<void>(loops);
   join(width, planes, count, elements);
+}
+
+bool all_occur(const uint8_t* bytes, size_t count, const rans::Histogram& counts, rans::Loops loops) {
+#if defined(__x86_64__)
+  if (loops != rans::Loops::plain) return all_occur_avx2(bytes, count, counts);
+#endif
+  static_cast<void>(bytes), static_cast<void>(count), static_cast<void>(counts), static_cast<void>(loops);
+  return false;
 }
 
 void count_bytes(const uint8_t* bytes, size_t count, rans::Histogram* counts) {
