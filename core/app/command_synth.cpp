@@ -8,7 +8,7 @@
 #include "core/base/file.hpp"
 #include "core/base/progress.hpp"
 #include "core/bundle/tare_pack.hpp"
-#include "core/synth/folder.hpp"
+#include "core/base/partial_folder.hpp"
 #include "core/synth/synth.hpp"
 
 namespace tare {
@@ -46,7 +46,7 @@ Result<synth::Written> write_bundle(const synth::Shape& shape, const Options& o,
   if (is_folder(o.out)) return invalid(o.out, ": is a folder, expected a file to write");
   if (!is_folder(folder_name(o.out)))
     return failure(Code::not_found, o.out, ": its folder ", folder_name(o.out), " does not exist");
-  TARE_ASSIGN_OR_RETURN(const auto beside, synth::PartialFolder::create(o.out + ".model"));
+  TARE_ASSIGN_OR_RETURN(const auto beside, PartialFolder::create(o.out + ".model"));
   const std::string model = join_path(beside->path(), shape.name);
   TARE_ASSIGN_OR_RETURN(synth::Written written, synth::write_model(shape, model, options));
   PackOptions pack;

@@ -8,9 +8,15 @@
 
 namespace tare {
 
+static constexpr unsigned kMostThreads = 32;
+
+int threads_of(int threads) noexcept {
+  const unsigned wanted =
+      threads > 0 ? static_cast<unsigned>(threads) : std::max(1u, std::thread::hardware_concurrency());
+  return static_cast<int>(std::min(wanted, kMostThreads));
+}
+
 Status parallel_for(size_t count, int threads, const std::function<Status(size_t)>& work) {
-  constexpr size_t kMostThreads = 32;
-  const size_t wanted = threads > 0 ? static_cast<size_t>(threads) : std::max(1u, std::thread::hardware_concurrency());
   std::atomic<size_t> next = 0;
   std::mutex mutex;
   Status first;
@@ -24,7 +30,7 @@ Status parallel_for(size_t count, int threads, const std::function<Status(size_t
     }
   };
   std::vector<std::jthread> others;
-  for (size_t t = 1; t < std::min({wanted, count, kMostThreads}); ++t) others.emplace_back(run);
+  for (size_t t = 1; t < std::min(static_cast<size_t>(threads_of(threads)), count); ++t) others.emplace_back(run);
   run();
   others.clear();
   return first;

@@ -10,4 +10,7 @@ namespace tare {
 // failure ends it; work that has begun is finished.
 Status parallel_for(size_t count, int threads, const std::function<Status(size_t)>& work);
 
+// How many threads that is.
+int threads_of(int threads) noexcept;
+
 }  // namespace tare

@@ -16,6 +16,8 @@ class Sha256 {
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
   void add(std::span<const std::byte> bytes);
+  // a.add(of_a) and b.add(of_b), at best at 1.35 times the speed, where the processor has SHA instructions.
+  static void add_both(Sha256& a, std::span<const std::byte> of_a, Sha256& b, std::span<const std::byte> of_b);
   std::string finish();  // once
 
  private:

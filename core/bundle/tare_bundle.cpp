@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/base/printable.hpp"
+#include "core/bundle/tare_scratch.hpp"
 
 namespace tare {
 
@@ -38,7 +39,7 @@ Status TareBundle::read(int64_t offset, std::span<std::byte> out) const {
   return {};
 }
 
-static Status check_piece(std::span<const std::byte> piece, uint64_t hash, const std::string& what, int64_t index) {
+Status check_piece(std::span<const std::byte> piece, uint64_t hash, const std::string& what, int64_t index) {
   if (XXH64(piece.data(), piece.size(), 0) == hash) return {};
   return failure(Code::corrupt, what, " is damaged: piece ", index, " does not match its checksum");
 }
@@ -55,31 +56,6 @@ Result<std::vector<TareStream::Piece>> TareBundle::pieces(const TareStream& stre
   for (const auto& p : out) good = good && p.begin >= at && p.begin <= stream.bytes, at = p.begin;
   if (!good) return failure(Code::corrupt, what, " is damaged: its table of pieces is out of order");
   return out;
-}
-
-Status TareBundle::stream_stored(const TareStream& stream, const std::string& what, const Take& take) const {
-  constexpr int64_t kPieces = 4096;  // whose entries are held at once
-  std::vector<std::byte> piece;
-  XXH64_state_t table;
-  XXH64_reset(&table, 0);
-  for (int64_t begin = 0; begin < stream.pieces; begin += kPieces) {
-    const int64_t end = std::min(stream.pieces, begin + kPieces);
-    TARE_ASSIGN_OR_RETURN(const auto entries, pieces(stream, begin, end, what));
-    XXH64_update(&table, entries.data(), static_cast<size_t>(end - begin) * 16);
-    for (int64_t i = begin; i < end; ++i) {
-      const auto& entry = entries[static_cast<size_t>(i - begin)];
-      const int64_t bytes = entries[static_cast<size_t>(i - begin) + 1].begin - entry.begin;
-      if (bytes > kTareMostPiece)
-        return failure(Code::corrupt, what, " is damaged: piece ", i, " has ", bytes, " bytes");
-      piece.resize(static_cast<size_t>(bytes));
-      TARE_RETURN_IF_ERROR(read(stream.offset + entry.begin, piece));
-      TARE_RETURN_IF_ERROR(check_piece(piece, entry.hash, what, i));
-      TARE_RETURN_IF_ERROR(take(piece));
-    }
-  }
-  if (XXH64_digest(&table) != stream.table_hash && stream.pieces > 0)
-    return failure(Code::corrupt, what, " is damaged: its table of pieces does not match its checksum");
-  return {};
 }
 
 Result<std::string> TareBundle::read_content(const TareFile& file, int64_t most) const {
@@ -100,7 +76,7 @@ Status TareBundle::read_range(const TareStream& stream, const std::string& what,
   const int64_t end = begin + static_cast<int64_t>(out.size());
   const int64_t first = begin / kTareRawPiece, last = (end - 1) / kTareRawPiece;
   TARE_ASSIGN_OR_RETURN(const auto entries, pieces(stream, first, last + 1, what));
-  std::vector<std::byte> piece;
+  Buffer buffer;
   for (int64_t p = first; p <= last; ++p) {
     const auto& entry = entries[static_cast<size_t>(p - first)];
     const int64_t at = p * kTareRawPiece, bytes = std::min(kTareRawPiece, stream.bytes - at);
@@ -111,7 +87,7 @@ Status TareBundle::read_range(const TareStream& stream, const std::string& what,
       TARE_RETURN_IF_ERROR(check_piece(to, entry.hash, what, p));
       continue;
     }
-    piece.resize(static_cast<size_t>(bytes));
+    const auto piece = buffer.fit(static_cast<size_t>(bytes));
     TARE_RETURN_IF_ERROR(read(stream.offset + at, piece));
     TARE_RETURN_IF_ERROR(check_piece(piece, entry.hash, what, p));
     const int64_t from = std::max(begin, at), to = std::min(end, at + bytes);
@@ -134,16 +110,16 @@ struct Wanted {
 
 // Tile by tile; one that is wanted as a whole is decoded where it belongs.
 Status decode_into(const TileDecoder& decoder, std::span<const std::byte> in, const TileGrid& grid,
-                   const TileGrid::Tile& tile, const Wanted& w, std::vector<std::byte>* plain) {
+                   const TileGrid::Tile& tile, const Wanted& w, Buffer* buffer) {
   const int64_t top = tile.expert * grid.rows + tile.row, bottom = top + tile.rows, right = tile.column + tile.columns;
   if (top >= w.row_begin && bottom <= w.row_end && tile.column >= w.column_begin && right <= w.column_end)
     return decoder.decode(in, tile.rows, tile.columns, w.at(top, tile.column), w.row_bytes);
   const int64_t tile_bytes = tile.columns * w.width;
-  plain->resize(static_cast<size_t>(tile.rows * tile_bytes));
-  TARE_RETURN_IF_ERROR(decoder.decode(in, tile.rows, tile.columns, plain->data(), tile_bytes));
+  const auto plain = buffer->fit(static_cast<size_t>(tile.rows * tile_bytes));
+  TARE_RETURN_IF_ERROR(decoder.decode(in, tile.rows, tile.columns, plain.data(), tile_bytes));
   const int64_t from = std::max(tile.column, w.column_begin), to = std::min(right, w.column_end);
   for (int64_t row = std::max(top, w.row_begin); row < std::min(bottom, w.row_end); ++row)
-    std::memcpy(w.at(row, from), plain->data() + (row - top) * tile_bytes + (from - tile.column) * w.width,
+    std::memcpy(w.at(row, from), plain.data() + (row - top) * tile_bytes + (from - tile.column) * w.width,
                 static_cast<size_t>((to - from) * w.width));
   return {};
 }
@@ -152,6 +128,11 @@ Status decode_into(const TileDecoder& decoder, std::span<const std::byte> in, co
 
 Status TareBundle::read_block(const TareTensor& t, int64_t row_begin, int64_t row_end, int64_t column_begin,
                               int64_t column_end, std::span<std::byte> out) const {
+  Scratch scratch;
+  return read_block(t, row_begin, row_end, column_begin, column_end, out, &scratch);
+}
+Status TareBundle::read_block(const TareTensor& t, int64_t row_begin, int64_t row_end, int64_t column_begin,
+                              int64_t column_end, std::span<std::byte> out, Scratch* scratch) const {
   const TileGrid& g = t.grid;
   const std::string what = name_of(t);
   if (row_begin >= row_end || column_begin >= column_end || out.empty()) return {};
@@ -168,10 +149,9 @@ Status TareBundle::read_block(const TareTensor& t, int64_t row_begin, int64_t ro
                out.subspan(static_cast<size_t>((r - row_begin) * row_bytes), static_cast<size_t>(row_bytes))));
     return {};
   }
-  const TileDecoder decoder(t.tables);
+  if (!scratch->decoder) scratch->decoder.emplace(t.tables);
   const Wanted wanted{row_begin, row_end, column_begin, column_end, row_bytes, out.data(), width};
   const int64_t first = column_begin / g.tile_columns, last = (column_end - 1) / g.tile_columns + 1;
-  std::vector<std::byte> coded, plain;
   for (int64_t r = row_begin; r < row_end;) {
     const int64_t expert = r / g.rows, band = r % g.rows / g.tile_rows;
     const int64_t begin = (expert * g.down() + band) * g.across() + first, end = begin + last - first;
@@ -179,36 +159,18 @@ Status TareBundle::read_block(const TareTensor& t, int64_t row_begin, int64_t ro
     const int64_t bytes = entries.back().begin - entries.front().begin;
     if (bytes > g.most_tile_bytes(static_cast<int>(width)) * (end - begin))
       return failure(Code::corrupt, what, " is damaged: ", end - begin, " tiles have ", bytes, " bytes");
-    coded.resize(static_cast<size_t>(bytes));
+    const auto coded = scratch->coded.fit(static_cast<size_t>(bytes));
     TARE_RETURN_IF_ERROR(read(t.stored.offset + entries.front().begin, coded));
     for (int64_t i = begin; i < end; ++i) {
       const auto& entry = entries[static_cast<size_t>(i - begin)];
-      const auto in = std::span(coded).subspan(
-          static_cast<size_t>(entry.begin - entries.front().begin),
-          static_cast<size_t>(entries[static_cast<size_t>(i - begin) + 1].begin - entry.begin));
+      const auto in =
+          coded.subspan(static_cast<size_t>(entry.begin - entries.front().begin),
+                        static_cast<size_t>(entries[static_cast<size_t>(i - begin) + 1].begin - entry.begin));
       TARE_RETURN_IF_ERROR(check_piece(in, entry.hash, what, i));
-      TARE_RETURN_IF_ERROR(decode_into(decoder, in, g, g.tile(i), wanted, &plain).in(what));
+      TARE_RETURN_IF_ERROR(decode_into(*scratch->decoder, in, g, g.tile(i), wanted, &scratch->plain).in(what));
     }
     r = expert * g.rows + std::min(g.rows, (band + 1) * g.tile_rows);
   }
-  return {};
-}
-
-Status TareBundle::stream_tensor(const TareTensor& t, const Take& take) const {
-  if (t.codec != TareTensor::Codec::exp_ans) return stream_stored(t.stored, name_of(t), take);
-  const TileGrid& g = t.grid;
-  std::vector<std::byte> band;
-  for (int64_t e = 0; e < g.experts; ++e)
-    for (int64_t r = 0; r < g.rows; r += g.tile_rows) {
-      const int64_t rows = std::min<int64_t>(g.tile_rows, g.rows - r);
-      const int64_t step = rows == 1 ? int64_t{64} * g.tile_columns : g.columns;  // one long row: a part of it
-      for (int64_t c = 0; c < g.columns; c += step) {
-        const int64_t end = std::min(g.columns, c + step);
-        band.resize(static_cast<size_t>(rows * (end - c) * t.tables.width));
-        TARE_RETURN_IF_ERROR(read_block(t, e * g.rows + r, e * g.rows + r + rows, c, end, band));
-        TARE_RETURN_IF_ERROR(take(band));
-      }
-    }
   return {};
 }
 

@@ -12,6 +12,7 @@ namespace tare {
 
 class TareBundle {
  public:
+  class Reader;
   static Result<std::shared_ptr<const TareBundle>> open(const std::string& path);
   const TareDirectory& directory() const noexcept { return directory_; }
   const std::string& path() const noexcept { return file_->path(); }
@@ -39,7 +40,10 @@ class TareBundle {
   int64_t bytes_read() const noexcept { return bytes_read_.load(std::memory_order_relaxed); }  // headers left out
 
  private:
+  struct Scratch;
   TareBundle() = default;
+  Status read_block(const TareTensor& tensor, int64_t row_begin, int64_t row_end, int64_t column_begin,
+                    int64_t column_end, std::span<std::byte> out, Scratch* scratch) const;
   Status read(int64_t offset, std::span<std::byte> out) const;
   std::shared_ptr<const File> file_;
   TareDirectory directory_;

@@ -3,9 +3,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 
 #include "core/base/buffer.hpp"
 #include "core/base/parallel.hpp"
@@ -23,10 +26,6 @@ namespace {
 constexpr int64_t kBatchBytes = int64_t{1} << 30;
 constexpr int64_t kReadBytes = 256 << 10;  // stay in the core's cache from the kernel's copy to the last look
 
-int64_t rows_of(const TareTensor& t) {
-  const TileGrid grid = matrices_of(t.shape);
-  return std::max<int64_t>(1, grid.experts * grid.rows);
-}
 Sha256Bytes bytes_of_hex(const std::string& hex) {
   Sha256Bytes out{};
   const auto digit = [](char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
@@ -75,8 +74,7 @@ class Packer {
         for (int64_t bytes = 0; end < d->tensors.size() && (end == begin || bytes < kBatchBytes); ++end)
           bytes += d->tensors[end].bytes;
         const auto batch = std::span(d->tensors).subspan(begin, end - begin);
-        TARE_RETURN_IF_ERROR(
-            parallel_for(batch.size(), options_.threads, [&](size_t i) { return study(item, &batch[i]); }));
+        TARE_RETURN_IF_ERROR(study(item, batch));
         TARE_RETURN_IF_ERROR(code(item, batch));
         begin = end;
       }
@@ -139,41 +137,87 @@ class Packer {
     return end_stream();
   }
 
-  // SHA-256 of the plain bytes, statistics, and the tables that follow.
-  Status study(const TareSource::Item& item, TareTensor* t) const {
-    const auto width = coded_width(t->dtype);
-    const bool counted = width && t->bytes > 0 && grid_for(t->shape).is_bounded();
-    PlaneCounter counter(width.value_or(1));
+  // SHA-256 of the plain bytes, statistics, and the tables that follow. A thread looks at two tensors in turn as long
+  // as there are enough for the others: two are hashed faster than one after the other.
+  Status study(const TareSource::Item& item, std::span<TareTensor> batch) const {
+    std::vector<TareTensor*> tensors;
+    for (auto& t : batch) tensors.push_back(&t);
+    std::stable_sort(tensors.begin(), tensors.end(), [](auto* a, auto* b) { return a->bytes > b->bytes; });
+    const auto threads = static_cast<size_t>(threads_of(options_.threads));
+    std::atomic<size_t> next = 0;
+    const auto work = [&](size_t) -> Status {
+      std::array<std::unique_ptr<Study>, 2> studies;
+      Buffer buffers[2];
+      for (;;) {
+        for (size_t slot = 0; slot < 2; ++slot) {
+          if (studies[slot] || (studies[1 - slot] && next + threads > tensors.size())) continue;
+          if (const size_t i = next.fetch_add(1); i < tensors.size())
+            studies[slot] = std::make_unique<Study>(item, tensors[i]);
+        }
+        TARE_RETURN_IF_ERROR(check_stop());
+        auto &a = studies[0], &b = studies[1];
+        if (!a && !b) return {};
+        if (a && b) {
+          TARE_ASSIGN_OR_RETURN(const auto of_a, a->read(&buffers[0]));
+          TARE_ASSIGN_OR_RETURN(const auto of_b, b->read(&buffers[1]));
+          Sha256::add_both(a->sha, of_a, b->sha, of_b);
+          a->count(of_a), b->count(of_b);
+        } else {
+          Study& one = a ? *a : *b;
+          TARE_ASSIGN_OR_RETURN(const auto bytes, one.read(&buffers[0]));
+          one.sha.add(bytes);
+          one.count(bytes);
+        }
+        for (auto& s : studies)
+          if (s && s->at == s->tensor->bytes) {
+            TARE_RETURN_IF_ERROR(s->finish(&buffers[0]));
+            s.reset();
+          }
+      }
+    };
+    return parallel_for(std::min(threads, tensors.size()), options_.threads, work);
+  }
+  struct Study {
+    Study(const TareSource::Item& source, TareTensor* t) : item(source), tensor(t) {
+      t->grid = grid_for(t->shape);
+      const auto width = coded_width(t->dtype);
+      if (width && t->bytes > 0 && t->grid.is_bounded()) counter.emplace(*width);
+      // Whole rows where they are short: what is expanded from a GGUF is expanded by rows.
+      const int64_t rows = std::max<int64_t>(1, t->grid.experts * t->grid.rows),
+                    row = std::max<int64_t>(1, t->bytes / rows);
+      step = row < kReadBytes ? kReadBytes / row * row : kReadBytes;
+    }
+    Result<std::span<const std::byte>> read(Buffer* buffer) {
+      const auto piece = buffer->fit(static_cast<size_t>(std::min(step, tensor->bytes - at)));
+      TARE_RETURN_IF_ERROR(item.read(tensor->begin + at, piece));
+      at += static_cast<int64_t>(piece.size());
+      return std::span<const std::byte>(piece);
+    }
+    void count(std::span<const std::byte> piece) {
+      if (counter) counter->add(piece);
+    }
+    Status finish(Buffer* buffer) {
+      tensor->sha = bytes_of_hex(sha.finish());
+      if (!counter) return {};
+      const int width = *coded_width(tensor->dtype);
+      if (!counter->is_sure()) {
+        counter.emplace(width, true);
+        for (at = 0; at < tensor->bytes;) {
+          TARE_ASSIGN_OR_RETURN(const auto piece, read(buffer));
+          counter->add(piece);
+        }
+      }
+      tensor->tables = choose_tables(width, *counter, tensor->grid);
+      if (tensor->tables.any()) tensor->codec = TareTensor::Codec::exp_ans;
+      return {};
+    }
+
+    const TareSource::Item& item;
+    TareTensor* tensor;
     Sha256 sha;
-    TARE_RETURN_IF_ERROR(each_piece(item, *t, [&](std::span<const std::byte> piece) {
-      sha.add(piece);
-      if (counted) counter.add(piece);
-    }));
-    t->sha = bytes_of_hex(sha.finish());
-    t->grid = grid_for(t->shape);
-    if (!counted) return {};
-    if (!counter.is_sure()) {
-      counter = PlaneCounter(*width, true);
-      TARE_RETURN_IF_ERROR(each_piece(item, *t, [&](std::span<const std::byte> piece) { counter.add(piece); }));
-    }
-    t->tables = choose_tables(*width, counter, t->grid);
-    if (t->tables.any()) t->codec = TareTensor::Codec::exp_ans;
-    return {};
-  }
-  template <class Look>
-  Status each_piece(const TareSource::Item& item, const TareTensor& t, const Look& look) const {
-    // Whole rows where they are short: what is expanded from a GGUF is expanded by rows.
-    const int64_t row = t.shape.empty() || t.bytes == 0 ? 1 : std::max<int64_t>(1, t.bytes / rows_of(t));
-    const int64_t step = row < kReadBytes ? kReadBytes / row * row : kReadBytes;
-    Buffer buffer;
-    for (int64_t begin = 0; begin < t.bytes; begin += step) {
-      TARE_RETURN_IF_ERROR(check_stop());
-      const auto piece = buffer.fit(static_cast<size_t>(std::min(step, t.bytes - begin)));
-      TARE_RETURN_IF_ERROR(item.read(t.begin + begin, piece));
-      look(piece);
-    }
-    return {};
-  }
+    std::optional<PlaneCounter> counter;
+    int64_t at = 0, step = kReadBytes;
+  };
 
   static void add_bands(const TareTensor& t, size_t index, std::vector<Band>* bands) {
     if (t.codec == TareTensor::Codec::raw) {

@@ -1,19 +1,20 @@
 // Restoring a folder from a bundle, and checking a bundle.
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <atomic>
 #include <filesystem>
+#include <functional>
+#include <numeric>
 
+#include "core/base/buffer.hpp"
+#include "core/base/parallel.hpp"
+#include "core/base/partial_folder.hpp"
 #include "core/base/printable.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/sha256.hpp"
-#include "core/base/parallel.hpp"
-#include "core/bundle/tare_bundle.hpp"
-#include "core/bundle/tare_output.hpp"
+#include "core/bundle/output_run.hpp"
 #include "core/bundle/tare_pack.hpp"
+#include "core/bundle/tare_reader.hpp"
 
 namespace tare {
 namespace {
@@ -29,46 +30,111 @@ Status check_stop(const TareWork& work) {
   return work.stop && work.stop() ? failure(Code::cancelled, "was interrupted") : Status();
 }
 
-// Where restored bytes go. Files by place; `begin` and `end` (which may be empty) go round each plain file. Calls for
-// different files come from different threads.
-struct Restored {
-  std::function<Status(size_t file)> begin, end;
-  std::function<Status(size_t file, int64_t offset, std::span<const std::byte>)> take;
+// Where the restored bytes of a file entry or a tensor go, in order.
+struct Sink {
+  virtual ~Sink() = default;
+  virtual Status take(std::span<const std::byte> bytes) = 0;
+  virtual Status end() { return {}; }
 };
-// Every content and tensor of the bundle once, SHA-256 checked. Laid-out tensors are checked as they are stored.
-Status restore(const TareBundle& bundle, Progress& progress, const TareWork& work, const Restored& to) {
-  const TareDirectory& d = bundle.directory();
-  const auto one = [&](uint32_t file, int64_t begin, const Sha256Bytes& sha, const std::string& what,
-                       const auto& stream) -> Status {
-    Sha256 hash;
-    int64_t at = begin;
-    const TareBundle::Take take = [&](std::span<const std::byte> bytes) -> Status {
-      TARE_RETURN_IF_ERROR(check_stop(work));
-      progress.advance(static_cast<int64_t>(bytes.size()));
-      if (file == TareTensor::kNoFile) return {};
-      hash.add(bytes);
-      TARE_RETURN_IF_ERROR(to.take(file, at, bytes));
-      at += static_cast<int64_t>(bytes.size());
-      return {};
-    };
-    TARE_RETURN_IF_ERROR(stream(take));
-    if (file == TareTensor::kNoFile || hash.finish() == hex(sha)) return {};
-    return failure(Code::corrupt, what, " is damaged: its SHA-256 does not match");
-  };
-  return parallel_for(d.files.size() + d.tensors.size(), work.threads, [&](size_t i) -> Status {
-    if (i < d.files.size()) {
-      const TareFile& f = d.files[i];
-      const bool plain = f.kind == TareFile::Kind::plain;
-      if (plain && to.begin) TARE_RETURN_IF_ERROR(to.begin(i));
-      const auto stream = [&](const TareBundle::Take& take) {
-        return bundle.stream_stored(f.stored, bundle.name_of(f), take);
-      };
-      TARE_RETURN_IF_ERROR(one(static_cast<uint32_t>(i), 0, f.sha, bundle.name_of(f), stream));
-      return plain && to.end ? to.end(i) : Status();
+// A sink for what begins there, or null. Calls for different files come from different threads.
+using OpenSink = std::function<Result<std::unique_ptr<Sink>>(size_t file, int64_t offset)>;
+
+// One file entry or tensor on its way, SHA-256 checked. Laid-out tensors are checked as they are stored.
+class Restoring {
+ public:
+  Restoring(const TareBundle& bundle, size_t index, const OpenSink& open) {
+    const TareDirectory& d = bundle.directory();
+    if (index < d.files.size()) {
+      const TareFile& f = d.files[index];
+      file_ = static_cast<uint32_t>(index), sha_ = &f.sha, what_ = bundle.name_of(f);
+      reader_ = std::make_unique<TareBundle::Reader>(bundle, f.stored, what_);
+    } else {
+      const TareTensor& t = d.tensors[index - d.files.size()];
+      file_ = t.file, begin_ = t.begin, sha_ = &t.sha, what_ = bundle.name_of(t);
+      reader_ = std::make_unique<TareBundle::Reader>(bundle, t);
+      const int64_t rows = std::min<int64_t>(t.grid.rows, t.grid.tile_rows);
+      is_wide_ = t.codec == TareTensor::Codec::exp_ans && rows * t.grid.columns * t.tables.width > kNarrow;
     }
-    const TareTensor& t = d.tensors[i - d.files.size()];
-    return one(t.file, t.begin, t.sha, bundle.name_of(t),
-               [&](const TareBundle::Take& take) { return bundle.stream_tensor(t, take); });
+    open_ = &open;
+  }
+  // The next bytes, empty at the end; they must be hashed (if `is_hashed`) before they are put.
+  Result<std::span<const std::byte>> next() {
+    if (!sink_ && open_ != nullptr) {
+      if (is_hashed()) {
+        TARE_ASSIGN_OR_RETURN(sink_, (*open_)(file_, begin_));
+      }
+      open_ = nullptr;
+    }
+    return reader_->next();
+  }
+  Status put(std::span<const std::byte> bytes) { return sink_ ? sink_->take(bytes) : Status(); }
+  Status end() {
+    if (is_hashed() && sha.finish() != hex(*sha_))
+      return failure(Code::corrupt, what_, " is damaged: its SHA-256 does not match");
+    return sink_ ? sink_->end() : Status();
+  }
+  bool is_hashed() const { return file_ != TareTensor::kNoFile; }
+  bool is_wide() const { return is_wide_; }  // its bands are large: not beside another one
+  Sha256 sha;
+
+ private:
+  static constexpr int64_t kNarrow = 4 << 20;
+  uint32_t file_ = TareTensor::kNoFile;
+  int64_t begin_ = 0;
+  bool is_wide_ = false;
+  const Sha256Bytes* sha_ = nullptr;
+  std::string what_;
+  const OpenSink* open_ = nullptr;
+  std::unique_ptr<TareBundle::Reader> reader_;
+  std::unique_ptr<Sink> sink_;
+};
+
+// Every file entry and tensor of the bundle once. A thread restores two in turn as long as there are enough for the
+// others: two are hashed faster than one after the other.
+Status restore(const TareBundle& bundle, Progress& progress, const TareWork& work, const OpenSink& open) {
+  const TareDirectory& d = bundle.directory();
+  const auto bytes_of = [&](size_t i) {
+    return i < d.files.size() ? d.files[i].stored.bytes : d.tensors[i - d.files.size()].bytes;
+  };
+  std::vector<size_t> order(d.files.size() + d.tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return bytes_of(a) > bytes_of(b); });
+  const auto threads = static_cast<size_t>(threads_of(work.threads));
+  std::atomic<size_t> next = 0;
+  return parallel_for(std::min(threads, order.size()), work.threads, [&](size_t) -> Status {
+    std::array<std::unique_ptr<Restoring>, 2> both;
+    for (;;) {
+      for (size_t slot = 0; slot < 2; ++slot) {
+        const auto& other = both[1 - slot];
+        if (both[slot] || (other && (other->is_wide() || !other->is_hashed() || next + threads > order.size())))
+          continue;
+        if (const size_t i = next.fetch_add(1); i < order.size())
+          both[slot] = std::make_unique<Restoring>(bundle, order[i], open);
+      }
+      auto &a = both[0], &b = both[1];
+      if (!a && !b) return {};
+      TARE_RETURN_IF_ERROR(check_stop(work));
+      std::array<std::span<const std::byte>, 2> bytes;
+      for (size_t slot = 0; slot < 2; ++slot)
+        if (both[slot]) {
+          TARE_ASSIGN_OR_RETURN(bytes[slot], both[slot]->next());
+        }
+      if (a && b && a->is_hashed() && b->is_hashed())
+        Sha256::add_both(a->sha, bytes[0], b->sha, bytes[1]);
+      else
+        for (size_t slot = 0; slot < 2; ++slot)
+          if (both[slot] && both[slot]->is_hashed()) both[slot]->sha.add(bytes[slot]);
+      for (size_t slot = 0; slot < 2; ++slot) {
+        if (!both[slot]) continue;
+        progress.advance(static_cast<int64_t>(bytes[slot].size()));
+        if (!bytes[slot].empty()) {
+          TARE_RETURN_IF_ERROR(both[slot]->put(bytes[slot]));
+          continue;
+        }
+        TARE_RETURN_IF_ERROR(both[slot]->end());
+        both[slot].reset();
+      }
+    }
   });
 }
 
@@ -79,43 +145,6 @@ int64_t plain_bytes(const TareDirectory& d) {
     if (t.file == TareTensor::kNoFile) bytes += t.stored.bytes;
   return bytes;
 }
-
-// A folder beside `out` that only this process fills; what an earlier, killed run left in it goes.
-class PartialFolder {
- public:
-  Status create(const std::string& out) {
-    std::string target = out;
-    while (target.size() > 1 && target.ends_with('/')) target.pop_back();
-    std::error_code error;
-    if (fs::exists(target, error) && !(fs::is_directory(target, error) && fs::is_empty(target, error)))
-      return invalid(printable(out, 400), ": is there already and not an empty folder");
-    path_ = target + ".tare-partial";
-    lock_ = ::open((path_ + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
-    if (lock_ < 0) return invalid(printable(out, 400), ": cannot be written: ", std::strerror(errno));
-    if (::flock(lock_, LOCK_EX | LOCK_NB) != 0)
-      return failure(Code::unavailable, printable(out, 400), ": another unpack is writing it");
-    fs::remove_all(path_, error);
-    if (!fs::create_directories(path_, error)) return invalid(path_, ": cannot be made: ", error.message());
-    return {};
-  }
-  ~PartialFolder() {
-    if (lock_ < 0) return;
-    std::error_code error;
-    fs::remove_all(path_, error);
-    ::unlink((path_ + ".lock").c_str());
-    ::close(lock_);
-  }
-  Status finish(const std::string& out) {
-    std::error_code error;
-    fs::rename(path_, out, error);
-    return error ? invalid(printable(out, 400), ": cannot be written: ", error.message()) : Status();
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  int lock_ = -1;
-};
 
 // The bytes between what is stored must be zero: a flipped bit there is damage too.
 Status check_gaps(const TareBundle& bundle) {
@@ -142,14 +171,42 @@ Status check_gaps(const TareBundle& bundle) {
   return {};
 }
 
-Status compare(const File& file, int64_t offset, std::span<const std::byte> bytes) {
-  std::vector<std::byte> other(bytes.size());
-  TARE_RETURN_IF_ERROR(file.read(offset, other));
-  const auto differs = std::mismatch(bytes.begin(), bytes.end(), other.begin()).first;
-  if (differs == bytes.end()) return {};
-  return failure(Code::corrupt, printable(file.path(), 400), ": differs from the bundle at byte ",
-                 offset + (differs - bytes.begin()));
-}
+// Compares with a file that is there.
+class Comparing : public Sink {
+ public:
+  Comparing(std::shared_ptr<const File> file, int64_t offset) : file_(std::move(file)), offset_(offset) {}
+  Status take(std::span<const std::byte> bytes) override {
+    const auto other = buffer_.fit(bytes.size());
+    TARE_RETURN_IF_ERROR(file_->read(offset_, other));
+    const auto differs = std::mismatch(bytes.begin(), bytes.end(), other.begin()).first;
+    if (differs != bytes.end())
+      return failure(Code::corrupt, printable(file_->path(), 400), ": differs from the bundle at byte ",
+                     offset_ + (differs - bytes.begin()));
+    offset_ += static_cast<int64_t>(bytes.size());
+    return {};
+  }
+
+ private:
+  std::shared_ptr<const File> file_;
+  int64_t offset_;
+  Buffer buffer_;
+};
+
+// Writes into a shard that others write too, or a plain file of its own, which is finished at the end.
+class Writing : public Sink {
+ public:
+  Writing(OutputFile* shard, int64_t offset) : run_(shard, offset) {}
+  explicit Writing(std::unique_ptr<OutputFile> own) : own_(std::move(own)), run_(own_.get(), 0) {}
+  Status take(std::span<const std::byte> bytes) override { return run_.add(bytes); }
+  Status end() override {
+    TARE_RETURN_IF_ERROR(run_.end());
+    return own_ ? own_->finish() : Status();
+  }
+
+ private:
+  std::unique_ptr<OutputFile> own_;
+  OutputRun run_;
+};
 
 }  // namespace
 
@@ -160,32 +217,31 @@ Status unpack_tare(const std::string& path, const std::string& out, const TareWo
     if (t.codec == TareTensor::Codec::layout)
       return failure(Code::unsupported, path, ": is a serving bundle, its weights lie as ",
                      printable(t.laid.layout, 80), "; unpack the distribution bundle that it was made from");
-  PartialFolder folder;
-  TARE_RETURN_IF_ERROR(folder.create(out));
-  std::vector<std::unique_ptr<OutputFile>> files(d.files.size());
-  const auto begin = [&](size_t i) -> Status {
-    const std::string to = join_path(folder.path(), d.files[i].name);
+  TARE_ASSIGN_OR_RETURN(const auto folder, PartialFolder::create(out));
+  const auto create = [&](size_t i) -> Result<std::unique_ptr<OutputFile>> {
+    const std::string to = join_path(folder->path(), d.files[i].name);
     std::error_code error;
     fs::create_directories(folder_name(to), error);
     if (error) return invalid(folder_name(to), ": cannot be made: ", error.message());
-    TARE_ASSIGN_OR_RETURN(files[i], OutputFile::create(to));
-    return {};
+    return OutputFile::create(to);
   };
-  const auto end = [&](size_t i) -> Status {
-    TARE_RETURN_IF_ERROR(files[i]->finish());
-    files[i].reset();
-    return {};
-  };
-  const auto take = [&](size_t i, int64_t offset, std::span<const std::byte> bytes) {
-    return files[i]->write(offset, bytes);
-  };
+  std::vector<std::unique_ptr<OutputFile>> shards(d.files.size());
   for (size_t i = 0; i < d.files.size(); ++i)
-    if (d.files[i].kind != TareFile::Kind::plain) TARE_RETURN_IF_ERROR(begin(i));
-  Progress progress("unpacking", plain_bytes(d), work.show_progress && Progress::stderr_is_terminal());
-  TARE_RETURN_IF_ERROR(restore(*bundle, progress, work, {.begin = begin, .end = end, .take = take}));
-  for (size_t i = 0; i < d.files.size(); ++i)
-    if (files[i]) TARE_RETURN_IF_ERROR(end(i));
-  return folder.finish(out);
+    if (d.files[i].kind != TareFile::Kind::plain) {
+      TARE_ASSIGN_OR_RETURN(shards[i], create(i));
+    }
+  const OpenSink open = [&](size_t i, int64_t offset) -> Result<std::unique_ptr<Sink>> {
+    if (shards[i]) return std::unique_ptr<Sink>(std::make_unique<Writing>(shards[i].get(), offset));
+    TARE_ASSIGN_OR_RETURN(auto own, create(i));
+    return std::unique_ptr<Sink>(std::make_unique<Writing>(std::move(own)));
+  };
+  {
+    Progress progress("unpacking", plain_bytes(d), work.show_progress && Progress::stderr_is_terminal());
+    TARE_RETURN_IF_ERROR(restore(*bundle, progress, work, open));
+  }
+  for (const auto& shard : shards)
+    if (shard) TARE_RETURN_IF_ERROR(shard->finish());
+  return folder->finish();
 }
 
 Status verify_tare(const std::string& path, const VerifyOptions& options) {
@@ -212,10 +268,11 @@ Status verify_tare(const std::string& path, const VerifyOptions& options) {
   };
   TARE_RETURN_IF_ERROR(parallel_for(d.files.size() + d.tensors.size(), options.threads, check));
   if (!options.deep && options.against.empty()) return {};
-  const auto take = [&](size_t file, int64_t offset, std::span<const std::byte> bytes) {
-    return files[file] ? compare(*files[file], offset, bytes) : Status();
+  const OpenSink open = [&](size_t file, int64_t offset) -> Result<std::unique_ptr<Sink>> {
+    if (!files[file]) return std::unique_ptr<Sink>();
+    return std::unique_ptr<Sink>(std::make_unique<Comparing>(files[file], offset));
   };
-  return restore(*bundle, progress, options, {.begin = {}, .end = {}, .take = take});
+  return restore(*bundle, progress, options, open);
 }
 
 }  // namespace tare

@@ -18,7 +18,7 @@
 #include "core/base/progress.hpp"
 #include "core/synth/distribution.hpp"
 #include "core/synth/files.hpp"
-#include "core/synth/folder.hpp"
+#include "core/base/partial_folder.hpp"
 
 namespace tare::synth {
 namespace {

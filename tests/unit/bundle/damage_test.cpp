@@ -199,11 +199,11 @@ TEST_CASE("a full disk, a target that cannot be written, an interruption: one se
   CHECK(!fs::exists(work.path + "/out"));
   fs::create_directories(work.path + "/full");
   work.write("full/x", "x");
-  CHECK(unpack_tare(path, work.path + "/full", {}).message().find("not an empty folder") != std::string::npos);
-  fs::create_directories(work.path + "/out.tare-partial/left");  // of a run that was killed
+  CHECK(unpack_tare(path, work.path + "/full", {}).message().find("is not empty, expected a new folder") != std::string::npos);
+  fs::create_directories(work.path + "/out.partial-abc123/left");  // of a run that was killed
   CHECK(unpack_tare(path, work.path + "/out", {}).ok());
   CHECK(hashes_of(work.path + "/out") == hashes_of(model.path));
-  CHECK(!fs::exists(work.path + "/out.tare-partial"));
+  CHECK(!fs::exists(work.path + "/out.partial-abc123"));
 }
 
 TEST_CASE("kill -9 in mid-write leaves nothing under the name, and the next run clears up") {

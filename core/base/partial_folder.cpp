@@ -1,4 +1,4 @@
-#include "core/synth/folder.hpp"
+#include "core/base/partial_folder.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -11,7 +11,7 @@
 
 #include "core/base/file.hpp"
 
-namespace tare::synth {
+namespace tare {
 namespace {
 
 namespace fs = std::filesystem;
@@ -22,6 +22,12 @@ int lock_folder(const std::string& path) noexcept {
   if (descriptor >= 0 && ::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
   if (descriptor >= 0) ::close(descriptor);
   return -1;
+}
+
+// So that names in it survive a power cut; what cannot be synced stays as it is.
+void sync_folder(const std::string& path) noexcept {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor >= 0) ::fsync(descriptor), ::close(descriptor);
 }
 
 void remove_leftovers(const std::string& path) {
@@ -70,16 +76,15 @@ PartialFolder::~PartialFolder() {
 }
 
 Status PartialFolder::finish() {
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(partial_, error), end; !error && at != end; at.increment(error))
+    if (at->is_directory(error)) sync_folder(at->path().string());
   if (::fsync(lock_) != 0) return failure(Code::unavailable, partial_, ": cannot be synced: ", std::strerror(errno));
   if (::rename(partial_.c_str(), path_.c_str()) != 0)
     return failure(Code::unavailable, path_, ": cannot be renamed from ", partial_, ": ", std::strerror(errno));
   partial_.clear();
-  const int parent = ::open(folder_name(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (parent >= 0) {
-    ::fsync(parent);
-    ::close(parent);
-  }
+  sync_folder(folder_name(path_));
   return {};
 }
 
-}  // namespace tare::synth
+}  // namespace tare

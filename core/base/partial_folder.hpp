@@ -6,7 +6,7 @@
 
 #include "core/api/status.hpp"
 
-namespace tare::synth {
+namespace tare {
 
 class PartialFolder {
  public:
@@ -16,7 +16,8 @@ class PartialFolder {
   PartialFolder(const PartialFolder&) = delete;
   PartialFolder& operator=(const PartialFolder&) = delete;
   const std::string& path() const noexcept { return partial_; }  // where to write
-  Status finish();                                               // rename, fsync of the parent
+  // fsync of the folders in it (files are who wrote them's), rename, fsync of the parent.
+  Status finish();
 
  private:
   PartialFolder(std::string path, std::string partial, int lock)
@@ -25,4 +26,4 @@ class PartialFolder {
   int lock_;
 };
 
-}  // namespace tare::synth
+}  // namespace tare
