@@ -199,7 +199,8 @@ TEST_CASE("a full disk, a target that cannot be written, an interruption: one se
   CHECK(!fs::exists(work.path + "/out"));
   fs::create_directories(work.path + "/full");
   work.write("full/x", "x");
-  CHECK(unpack_tare(path, work.path + "/full", {}).message().find("is not empty, expected a new folder") != std::string::npos);
+  CHECK(unpack_tare(path, work.path + "/full", {}).message().find("is not empty, expected a new folder") !=
+        std::string::npos);
   fs::create_directories(work.path + "/out.partial-abc123/left");  // of a run that was killed
   CHECK(unpack_tare(path, work.path + "/out", {}).ok());
   CHECK(hashes_of(work.path + "/out") == hashes_of(model.path));
@@ -232,6 +233,35 @@ TEST_CASE("kill -9 in mid-write leaves nothing under the name, and the next run 
   REQUIRE(pack_tare(model.path, path, {}, {}).ok());
   CHECK(std::distance(fs::directory_iterator(work.path), {}) == 1);
   CHECK(verify_tare(path, {}).ok());
+}
+
+TEST_CASE("kill -9 while a folder is restored leaves nothing under its name, and the next run clears up") {
+  Folder model, work;
+  make_small(model, 2000, 1000);
+  const std::string path = work.path + "/m.tare", out = work.path + "/out";
+  REQUIRE(pack_tare(model.path, path, {}, {}).ok());
+  for (int round = 0; round < 3; ++round) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      TareWork work_options;
+      int asked = 0;
+      work_options.threads = 1;
+      work_options.stop = [&] {
+        if (++asked > 2 + 6 * round) ::raise(SIGKILL);
+        return false;
+      };
+      (void)unpack_tare(path, out, work_options);
+      ::_exit(3);
+    }
+    int ended = 0;
+    ::waitpid(child, &ended, 0);
+    REQUIRE(WIFSIGNALED(ended));
+    CHECK(!fs::exists(out));
+    CHECK(std::distance(fs::directory_iterator(work.path), {}) == 2);  // the bundle, and what this run left
+  }
+  REQUIRE(unpack_tare(path, out, {}).ok());
+  CHECK(hashes_of(out) == hashes_of(model.path));
+  CHECK(std::distance(fs::directory_iterator(work.path), {}) == 2);
 }
 
 }  // namespace
