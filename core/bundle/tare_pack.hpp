@@ -28,9 +28,9 @@ struct PackReport {
 // `source`: a Hugging Face folder or a .gguf file (then its BF16 expansion). `out` is there as a whole
 // or not at all; what killed runs left beside it is taken away. Anonymous memory does not grow with tensors, but for 16
 // bytes a tile of the largest one (and twice that while the list grows): 4 MiB for two blocks of output, and a thread
-// 0.5 MiB that are read and one band, plain and coded. A band has the rows of a tile: 64 x 14336 BF16 are 1.8 MiB and at
-// most 2.6 coded (a symbol has at most 12 bits); the largest there is has 16 MiB (64 x 65536 F32), and 32 threads then
-// 1.3 GiB.
+// 0.5 MiB that are read and one band, plain and coded. A band has the rows of a tile: 64 x 14336 BF16 are 1.8 MiB and
+// at most 2.6 coded (a symbol has at most 12 bits); the largest there is has 16 MiB (64 x 65536 F32), and 32 threads
+// then 1.3 GiB.
 Result<PackReport> pack_tare(const std::string& source, const std::string& out,
                              std::span<const ModelFamily* const> families, const PackOptions& options);
 
