@@ -71,13 +71,16 @@ struct CudaCall {
   const Launch& launch;
   CudaLaunch& launcher;
   std::span<const std::shared_ptr<CudaKernel>> kernels;
+  bool dependent = false;
 
   // Launches kernel `which`, whose one parameter is a struct by value. Nothing to do when the grid is empty.
   template <class Arguments>
   Status start(size_t which, const LaunchShape& shape, Arguments arguments) const {
     if (shape.grid_x == 0 || shape.grid_y == 0 || shape.grid_z == 0) return {};
+    LaunchShape whole = shape;
+    whole.dependent = shape.dependent || dependent;
     void* pointers[] = {&arguments};
-    return launcher.launch(launch.stream, *kernels[which], shape, pointers);
+    return launcher.launch(launch.stream, *kernels[which], whole, pointers);
   }
 };
 
@@ -93,6 +96,10 @@ struct CudaKernelSpec {
   std::vector<std::string> layouts{"dense/rows"};                          // of its weights
   std::string hash = {};                                                   // of its sources
   bool reference = false;
+  // Every kernel calls begin_overlapped() or wait_for_inputs() in each of its blocks (jit/cuh/launch.cuh), so that it
+  // may be launched while the kernel ahead still runs.
+  bool dependent = false;
+  bool replays = false;  // Instance::replays(): run() does nothing but start()
 };
 
 template <class Op, class Config = NoConfig>
@@ -143,24 +150,28 @@ class CudaOpKernel final : public KernelCandidate {
     TARE_ASSIGN_OR_RETURN(Config parsed, from_attributes<Config>(config));
     TARE_ASSIGN_OR_RETURN(auto kernels, load_kernels(jit_, device, spec_.kernels(op, parsed, problem)));
     auto* launcher = static_cast<CudaLaunch*>(device.query(CudaLaunch::kInterface));
-    return std::unique_ptr<Instance>(
-        std::make_unique<Bound>(spec_.run, std::move(op), std::move(parsed), problem, *launcher, std::move(kernels)));
+    return std::unique_ptr<Instance>(std::make_unique<Bound>(spec_.run, std::move(op), std::move(parsed), problem,
+                                                             *launcher, std::move(kernels), spec_.dependent,
+                                                             spec_.replays));
   }
 
  private:
   class Bound final : public Instance {
    public:
     Bound(Status (*run)(const CudaCall<Op, Config>&), Op op, Config config, Problem problem, CudaLaunch& launcher,
-          std::vector<std::shared_ptr<CudaKernel>> kernels)
+          std::vector<std::shared_ptr<CudaKernel>> kernels, bool dependent, bool replays)
         : run_(run),
           op_(std::move(op)),
           config_(std::move(config)),
           problem_(std::move(problem)),
           launcher_(launcher),
-          kernels_(std::move(kernels)) {}
+          kernels_(std::move(kernels)),
+          dependent_(dependent),
+          replays_(replays) {}
+    bool replays() const noexcept override { return replays_; }
     Status launch(const Launch& launch) noexcept override {
       try {
-        return run_({op_, config_, problem_, launch, launcher_, kernels_});
+        return run_({op_, config_, problem_, launch, launcher_, kernels_, dependent_});
       } catch (const std::bad_alloc&) {
         return Status(Code::exhausted, text(Op::kOp, ": the process is out of memory"));
       }
@@ -173,6 +184,7 @@ class CudaOpKernel final : public KernelCandidate {
     Problem problem_;
     CudaLaunch& launcher_;
     std::vector<std::shared_ptr<CudaKernel>> kernels_;
+    const bool dependent_, replays_;
   };
   Jit& jit_;
   CudaKernelSpec<Op, Config> spec_;

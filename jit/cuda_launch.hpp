@@ -1,6 +1,6 @@
-// cuda_launch/1: what a CUDA device can do beyond Device: load compiled kernels, launch them, encode tensor maps,
-// record graphs. Asked for with Device::query; names no CUDA type. Thread rule: [any thread], a stream by one thread at
-// a time.
+// cuda_launch/1: what a CUDA device can do beyond Device: load compiled kernels, launch them, encode tensor maps;
+// what it records (work_recorder/1) is a CUDA graph. Asked for with Device::query; names no CUDA type. Thread rule:
+// [any thread], a stream by one thread at a time.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -37,25 +37,19 @@ class CudaKernel {
   virtual ~CudaKernel() = default;
 };
 
-// A recorded stretch of work, launched as a whole.
-class CudaGraph {
- public:
-  virtual ~CudaGraph() = default;
-  virtual Status launch(Stream& stream) = 0;
-};
-
 struct LaunchShape {
   uint32_t grid_x = 1, grid_y = 1, grid_z = 1;
   uint32_t threads = 32;
   uint32_t shared_bytes = 0;
   uint32_t cluster = 1;
-  bool dependent = false;  // may start before the kernel ahead of it has finished (programmatic dependent launch)
+  // May start before the kernel ahead of it has finished (programmatic dependent launch): only for kernels that call
+  // wait_for_inputs() in every block (jit/cuh/launch.cuh). GPUs that cannot do that start it afterwards.
+  bool dependent = false;
 };
 
-class CudaLaunch {
+class CudaLaunch : public WorkRecorder {
  public:
   static constexpr std::string_view kInterface = "cuda_launch/1";
-  virtual ~CudaLaunch() = default;
   // What to compile for: "sm_90a".
   virtual std::string_view architecture() const noexcept = 0;
   virtual int32_t multiprocessors() const noexcept = 0;
@@ -72,8 +66,6 @@ class CudaLaunch {
 
   // Pinned host memory: copies from and to it are asynchronous.
   virtual Result<std::unique_ptr<Buffer>> allocate_pinned(size_t bytes) = 0;
-  virtual Status begin_recording(Stream& stream) = 0;
-  virtual Result<std::unique_ptr<CudaGraph>> end_recording(Stream& stream) = 0;
   // Milliseconds between two events recorded on one stream, both waited for.
   virtual Result<float> elapsed_ms(Event& first, Event& second) = 0;
   // The driver's own handle of a stream, for vendor libraries.

@@ -89,6 +89,23 @@ class PinnedMemory {
   virtual Result<std::unique_ptr<Buffer>> allocate_pinned(size_t bytes) = 0;  // Buffer::data() is a host address
 };
 
+// work_recorder/1: work that is recorded once and then launched as a whole, as often as wanted. A stream by one thread
+// at a time.
+class RecordedWork {
+ public:
+  virtual ~RecordedWork() = default;
+  virtual Status launch(Stream& stream) = 0;
+};
+class WorkRecorder {
+ public:
+  static constexpr std::string_view kInterface = "work_recorder/1";
+  virtual ~WorkRecorder() = default;
+  // What is put on `stream` from now on is kept and not run: launches, copies and fills with the addresses and numbers
+  // that they have now. Nobody may wait for the stream meanwhile.
+  virtual Status begin_recording(Stream& stream) = 0;
+  virtual Result<std::unique_ptr<RecordedWork>> end_recording(Stream& stream) = 0;
+};
+
 struct DeviceOptions {
   int32_t threads = 0;       // 0: all cores that this process may use
   int64_t memory_bytes = 0;  // budget; 0: the provider's default share

@@ -104,6 +104,10 @@ class Instance {
   // how they lie. An executor calls it; whoever launches without it pays at the first launch.
   virtual Status bind(std::span<const WeightView>) noexcept { return {}; }
   virtual Status launch(const Launch& launch) noexcept = 0;
+  // Yes when launch() does nothing but put work on the stream, which depends on the step only through its counts and
+  // through the addresses and strides of its arrays: then what it put there once may be recorded (work_recorder/1), and
+  // launched again for other numbers in the same arrays. A first launch of the same shape has come before.
+  virtual bool replays() const noexcept { return false; }
 };
 
 class KernelCandidate {

@@ -52,6 +52,7 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_option("--chunk", chunk, "Most tokens of a step")->check(CLI::Range(1, 65536));
   command.add_option("--sequences", sequences, "Most sequences of a step")->check(CLI::Range(1, 4096));
   command.add_flag("--free-order", free_order, "Not deterministic: kernels may add in any order");
+  command.add_flag("--no-graphs", no_graphs, "On a GPU, launch every kernel of a decode step by itself");
   command.add_flag("--references", references, "Run every op by its reference kernel (slow; for tests)");
 }
 
@@ -99,6 +100,7 @@ Result<RunningModel> load_for(const Host& host, const ModelOptions& o) {
                             .objective = aim.objective,
                             .mix = std::move(aim.mix),
                             .tuning = host.tuning(info),
+                            .record_steps = !o.no_graphs,
                             .show_progress = true};
   TARE_ASSIGN_OR_RETURN(PlannedModel planned,
                         plan_model(host, std::move(description), info, info.memory_bytes / 10 * 9, options));

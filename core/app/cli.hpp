@@ -53,7 +53,7 @@ int fail(std::string_view sentence);
 struct ModelOptions {
   std::string model, device = "cpu", memory, weights, layout, objective = "latency";
   int32_t threads = 0, context = 0, chunk = 512, sequences = 64;
-  bool references = false, free_order = false;
+  bool references = false, free_order = false, no_graphs = false;
   void add_to(CLI::App& command);
 };
 // "78%" of the weights' plain size, "2GiB", plain bytes; 0 for "".

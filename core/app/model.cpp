@@ -133,6 +133,7 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   out.executor.context = description.context;
   out.executor.max_step_tokens = options.max_step_tokens;
   out.executor.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
+  out.executor.record_steps = options.record_steps;
   out.budget = options.memory_bytes > 0 ? std::min(options.memory_bytes, free_bytes) : free_bytes;
   // Quantised weights that grow past the budget are refused before one is read, with both figures.
   if (description.checkpoint.weights != nullptr)

@@ -43,6 +43,7 @@ struct LoadOptions {
   Objective objective = Objective::latency;
   std::vector<BatchShare> mix = {};                // of Objective::mix
   std::shared_ptr<const TuningStore> tuning = {};  // null: nothing was measured
+  bool record_steps = true;                        // ExecutorOptions
   bool show_progress = false;                      // a bar on standard error while weights are read
 };
 struct PlannedModel {

@@ -94,6 +94,7 @@ Result<ServingPlan> plan_serving(const Host& host, const Settings& settings, boo
                         .objective = m.objective,
                         .mix = m.mix,
                         .tuning = tuning,
+                        .record_steps = settings.device_graphs,
                         .show_progress = true};
     const std::string path = settings.resolve(m.source);
     // What is left is shared by the models that are still to come; weights and workspace are taken in full.

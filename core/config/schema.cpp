@@ -262,6 +262,11 @@ std::vector<SettingRow> setting_rows() {
   add(integer_row(
       {"device", "threads", "TARE_THREADS", "CPU threads that compute; 0: all cores that the process may use."}, 0,
       4096, TARE_FIELD(s.device_threads)));
+  add(boolean_row(
+      {"device", "graphs", "TARE_GRAPHS",
+       "On GPUs, record a decode step's launches the second time that its shape comes, and launch them as a "
+       "whole (a CUDA graph) from then on. false launches every kernel by itself."},
+      TARE_FIELD(s.device_graphs)));
 
   add(boolean_row(
       {"engine", "deterministic", "",

@@ -43,6 +43,7 @@ struct Settings {
   std::vector<std::string> devices = {"auto"};
   MemoryAmount device_memory;
   int32_t device_threads = 0;  // 0: all cores that this process may use
+  bool device_graphs = true;   // decode steps are recorded and played again, where the device can
   bool deterministic = true;
   int32_t max_batch = 64;         // sequences in one step
   int32_t max_step_tokens = 512;  // tokens in one step; longer prompts are taken in chunks

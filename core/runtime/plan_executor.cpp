@@ -1,10 +1,12 @@
 #include "core/runtime/plan_executor.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <utility>
 
 #include "core/runtime/staging.hpp"
 
@@ -71,10 +73,18 @@ Result<std::unique_ptr<PlanExecutor>> PlanExecutor::create(std::unique_ptr<const
   if (!device.host_addressable()) {
     // The step's tables at their largest, so that no step allocates.
     int64_t entries = 3 * int64_t{options.max_step_tokens} + 3 * int64_t{options.max_sequences} + 64;
-    for (const StateGroup& g : out->state_->groups())
-      entries += int64_t{options.max_sequences} * ((options.context + g.page_tokens - 1) / g.page_tokens) + 16;
-    TARE_ASSIGN_OR_RETURN(out->step_buffer_, device.allocate(static_cast<size_t>(entries) * sizeof(int32_t),
-                                                             Purpose::workspace, text(label, "/step")));
+    for (const StateGroup& g : out->state_->groups()) {
+      const int64_t pages = (options.context + g.page_tokens - 1) / g.page_tokens;
+      entries += options.max_sequences * static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(pages))) + 16;
+    }
+    TARE_ASSIGN_OR_RETURN(out->arrays_, StepArrays::create(device, entries, text(label, "/step")));
+    if (auto* recorder = static_cast<WorkRecorder*>(device.query(WorkRecorder::kInterface));
+        recorder != nullptr && options.record_steps)
+      out->recordings_ = std::make_unique<Recordings>(*recorder);
+  }
+  for (const std::vector<Bound>& steps : out->bound_) {
+    const auto first = std::ranges::find_if(steps, [](const Bound& b) { return !b.instance->replays(); });
+    out->replayed_.push_back(static_cast<size_t>(first - steps.begin()));
   }
   return out;
 }
@@ -141,34 +151,20 @@ ExecutorLimits PlanExecutor::limits() const {
   return limits;
 }
 
-// The step's arrays in device memory, one after the other: what kernels on a device that reads no host memory see.
-Status PlanExecutor::upload(const StepInput& step, StepView& view) {
-  std::vector<std::byte> host;
-  const auto put = [&host](const std::vector<int32_t>& values) {
-    const size_t at = host.size(), bytes = values.size() * sizeof(int32_t);
-    host.resize(at + (bytes + 15) / 16 * 16);
-    std::memcpy(host.data() + at, values.data(), bytes);
-    return at;
-  };
-  const size_t ids = put(step.token_ids), positions = put(step.positions), begins = put(step.sequence_begin),
-               lengths = put(step.context_lengths), rows = put(step.logit_row_tokens);
-  std::vector<size_t> pages;
-  for (const PageTableInput& table : step.page_tables) pages.push_back(put(table.pages));
-  if (step_buffer_ == nullptr || step_buffer_->bytes() < host.size()) {
-    TARE_ASSIGN_OR_RETURN(step_buffer_, device_->allocate(host.size() * 2, Purpose::workspace, "step"));
+// Steps of one token a sequence come by the thousand and look alike; those with prompts do not.
+Status PlanExecutor::launch(size_t plan, const StepView& view, const StepShape* shape) {
+  const std::span<const Bound> steps = bound_[plan];
+  size_t done = 0;
+  if (recordings_ != nullptr && shape != nullptr && !profiling_ && view.num_tokens == view.num_sequences &&
+      replayed_[plan] > 1) {
+    if (std::exchange(recorded_generation_, arrays_->generation()) != arrays_->generation()) recordings_->clear();
+    done = replayed_[plan];
+    TARE_RETURN_IF_ERROR(recordings_->run(plan, *shape, *stream_, [&] { return launch(steps.first(done), view); }));
   }
-  TARE_RETURN_IF_ERROR(device_->copy_in(*stream_, step_buffer_->data(), host.data(), host.size()));
-  TARE_RETURN_IF_ERROR(stream_->synchronize());  // `host` ends with this call
-  const auto at = [this](size_t offset) {
-    return reinterpret_cast<const int32_t*>(static_cast<const std::byte*>(step_buffer_->data()) + offset);
-  };
-  view.token_ids = at(ids), view.positions = at(positions), view.sequence_begin = at(begins);
-  view.context_lengths = at(lengths), view.logit_row_tokens = at(rows);
-  for (size_t g = 0; g < pages.size(); ++g) storage_.page_tables[g].pages = at(pages[g]);
-  return {};
+  return launch(steps.subspan(done), view);
 }
 
-Status PlanExecutor::launch(const std::vector<Bound>& steps, const StepView& view) {
+Status PlanExecutor::launch(std::span<const Bound> steps, const StepView& view) {
   std::vector<TensorView> inputs, outputs;
   for (const Bound& bound : steps) {
     inputs = bound.inputs, outputs = bound.outputs;
@@ -190,7 +186,7 @@ Status PlanExecutor::launch(const std::vector<Bound>& steps, const StepView& vie
     Status status = profiling_ ? timed(bound, launch) : bound.instance->launch(launch);
     if (!status.ok()) return std::move(status).in(bound.step->choice.kernel->id());
   }
-  return stream_->synchronize();
+  return {};
 }
 
 Status PlanExecutor::timed(const Bound& bound, const Launch& launch) {
@@ -218,7 +214,6 @@ std::vector<KernelTime> PlanExecutor::profile() const {
 Result<StepOutput> PlanExecutor::run(const StepInput& step) {
   StepOutput output;
   StepView view = view_step(step, output, storage_);
-  if (!device_->host_addressable()) TARE_RETURN_IF_ERROR(upload(step, view));
   size_t plan = 0;
   while (plan < plans_.size() &&
          (plans_[plan].bucket.tokens < view.num_tokens || plans_[plan].bucket.sequences < view.num_sequences ||
@@ -227,15 +222,19 @@ Result<StepOutput> PlanExecutor::run(const StepInput& step) {
   if (plan == plans_.size())
     return invalid("a step has ", view.num_tokens, " tokens of ", view.num_sequences,
                    " sequences, the largest plan takes ", to_string(plans_.back().bucket));
-  TARE_RETURN_IF_ERROR(launch(bound_[plan], view));
+  StepShape shape;
+  if (arrays_ != nullptr) {
+    TARE_ASSIGN_OR_RETURN(shape, arrays_->upload(*stream_, step, view, storage_.page_tables));
+  }
+  TARE_RETURN_IF_ERROR(launch(plan, view, arrays_ != nullptr ? &shape : nullptr));
   last_plan_ = plan, last_logit_rows_ = view.num_logit_rows;
   const auto* base = static_cast<const std::byte*>(arena_->data());
   if (view.num_logit_rows > 0) {
     TARE_RETURN_IF_ERROR(device_->copy_out(*stream_, output.ids.data(),
                                            base + plans_[plan].values[static_cast<size_t>(token_value_)].offset,
                                            output.ids.size() * sizeof(int32_t)));
-    TARE_RETURN_IF_ERROR(stream_->synchronize());
   }
+  TARE_RETURN_IF_ERROR(stream_->synchronize());
   return output;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/api/ledger.hpp"
+#include "jit/cuda_kernel.hpp"
 #include "plugins/device_cuda/memory.hpp"
 
 namespace tare::cuda {
@@ -79,7 +80,7 @@ class CudaStream final : public Stream {
 };
 CuStream native_of(Stream& stream) { return static_cast<CudaStream&>(stream).native(); }
 
-class RecordedGraph final : public jit::CudaGraph {
+class RecordedGraph final : public RecordedWork {
  public:
   RecordedGraph(ContextRef context, CuGraphExec graph, std::vector<std::shared_ptr<LoadedKernel>> kernels)
       : context_(std::move(context)), graph_(graph), kernels_(std::move(kernels)) {}
@@ -99,14 +100,14 @@ class RecordedGraph final : public jit::CudaGraph {
 struct LaunchDescription {
   CuLaunchConfig config{};
   std::array<CuLaunchAttribute, 2> attributes{};
-  LaunchDescription(CuStream stream, const jit::LaunchShape& s) {
+  LaunchDescription(CuStream stream, const jit::LaunchShape& s, bool may_overlap) {
     config = {s.grid_x, s.grid_y, s.grid_z, s.threads, 1, 1, s.shared_bytes, stream, attributes.data(), 0};
     if (s.cluster > 1) {
       CuLaunchAttribute& a = attributes[config.num_attributes++];
       a.id = kAttributeCluster;
       a.value.cluster = {s.cluster, 1, 1};
     }
-    if (s.dependent) {
+    if (s.dependent && may_overlap) {
       CuLaunchAttribute& a = attributes[config.num_attributes++];
       a.id = kAttributeDependentLaunch;
       a.value.serialization_allowed = 1;
@@ -122,6 +123,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
       : context_(std::move(context)),
         info_(std::move(info)),
         architecture_(std::move(architecture)),
+        overlaps_(jit::compute_capability(info_.features) >= 90),
         shared_limit_(shared_limit),
         version_(version),
         ledger_(std::make_shared<Ledger>(info_.id, budget)),
@@ -156,6 +158,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   bool host_addressable() const noexcept override { return false; }
   void* query(std::string_view interface) noexcept override {
     if (interface == jit::CudaLaunch::kInterface) return static_cast<jit::CudaLaunch*>(this);
+    if (interface == WorkRecorder::kInterface) return static_cast<WorkRecorder*>(static_cast<jit::CudaLaunch*>(this));
     if (interface == PinnedMemory::kInterface) return static_cast<PinnedMemory*>(this);
     if (interface == Ledger::kInterface) return ledger_.get();
     return nullptr;
@@ -198,7 +201,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   }
   Status launch(Stream& stream, jit::CudaKernel& kernel, const jit::LaunchShape& shape, void** arguments) override {
     const Driver& d = context_->enter();
-    const LaunchDescription description(native_of(stream), shape);
+    const LaunchDescription description(native_of(stream), shape, overlaps_);
     static_cast<CudaStream&>(stream).used(static_cast<LoadedKernel&>(kernel));
     return d.check(
         d.cuLaunchKernelEx(&description.config, static_cast<LoadedKernel&>(kernel).function(), arguments, nullptr),
@@ -206,7 +209,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   }
   Result<int32_t> resident_clusters(jit::CudaKernel& kernel, const jit::LaunchShape& shape) override {
     const Driver& d = context_->enter();
-    const LaunchDescription description(nullptr, shape);
+    const LaunchDescription description(nullptr, shape, overlaps_);
     int clusters = 0;
     TARE_RETURN_IF_ERROR(d.check(
         d.cuOccupancyMaxActiveClusters(&clusters, static_cast<LoadedKernel&>(kernel).function(), &description.config),
@@ -233,7 +236,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
     static_cast<CudaStream&>(stream).start_recording();
     return {};
   }
-  Result<std::unique_ptr<jit::CudaGraph>> end_recording(Stream& stream) override {
+  Result<std::unique_ptr<RecordedWork>> end_recording(Stream& stream) override {
     const Driver& d = context_->enter();
     CuGraph graph = nullptr;
     CuGraphExec exec = nullptr;
@@ -242,7 +245,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
     const CuResult made = d.cuGraphInstantiateWithFlags(&exec, graph, 0);
     d.cuGraphDestroy(graph);
     TARE_RETURN_IF_ERROR(d.check(made, "cuGraphInstantiateWithFlags"));
-    return std::unique_ptr<jit::CudaGraph>(std::make_unique<RecordedGraph>(context_, exec, std::move(kernels)));
+    return std::unique_ptr<RecordedWork>(std::make_unique<RecordedGraph>(context_, exec, std::move(kernels)));
   }
   Result<float> elapsed_ms(Event& first, Event& second) override {
     const Driver& d = context_->enter();
@@ -258,6 +261,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   const ContextRef context_;
   const DeviceInfo info_;
   const std::string architecture_;
+  const bool overlaps_;  // knows programmatic dependent launch
   const int32_t shared_limit_, version_;
   const std::shared_ptr<Ledger> ledger_;
   DeviceMemory memory_;

@@ -53,6 +53,43 @@ TEST_CASE("every golden model is planned, compiled, loaded and stepped, in both 
   }
 }
 
+TEST_CASE("steps of one token a sequence are recorded the second time and played from then on; prompts are not") {
+  if (!have_nvrtc()) return;
+  for (const bool wanted : {true, false}) {
+    auto device = fake_gpu();
+    LoadWish wish{.context = 64, .max_step_tokens = 16, .max_sequences = 4};
+    wish.record_steps = wanted;
+    auto model = load(*device, kModels / "llama-gqa", wish);
+    REQUIRE_MESSAGE(model.ok(), model.status().message());
+    PlanExecutor& executor = *model->executor;
+    const auto step = [&](std::vector<int32_t> ids, int32_t position, int32_t sequences) {
+      std::vector<Rows> rows;
+      for (int32_t s = 0; s < sequences; ++s) rows.push_back({ids, position, s, false});
+      const auto out = executor.run(step_of(executor.limits(), rows));
+      CHECK_MESSAGE(out.ok(), out.status().message());
+    };
+    step({1, 2, 3, 4}, 0, 1);
+    step({1, 2, 3, 4}, 4, 1);
+    if (!wanted) {
+      CHECK(executor.recordings() == nullptr);
+      step({5}, 8, 1);
+      continue;
+    }
+    REQUIRE(executor.recordings() != nullptr);
+    CHECK(executor.recordings()->recorded() == 0);
+    for (int32_t i = 0; i < 4; ++i) step({5}, 8 + i, 1);
+    CHECK(executor.recordings()->recorded() == 1);
+    CHECK(executor.recordings()->played() == 3);
+    for (int32_t i = 0; i < 3; ++i) step({5}, 12 + i, 3);
+    CHECK(executor.recordings()->recorded() == 2);
+    CHECK(executor.recordings()->played() == 5);
+    executor.start_profile();  // each launch is timed: nothing is played
+    step({5}, 15, 1);
+    CHECK(executor.recordings()->played() == 5);
+    CHECK(executor.profile().size() > 4);
+  }
+}
+
 TEST_CASE("a model that does not fit says how much is missing, and leaves nothing behind") {
   if (!have_nvrtc()) return;
   auto device = fake_gpu(200000);

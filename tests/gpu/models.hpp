@@ -51,6 +51,7 @@ struct LoadWish {
   std::string layout = {};
   int32_t context = 64, max_step_tokens = 64, max_sequences = 64;
   int64_t memory_bytes = int64_t{1} << 30;
+  bool record_steps = true;
 };
 inline Result<LoadedModel> load(Device& device, const std::filesystem::path& path, const LoadWish& wish) {
   TARE_ASSIGN_OR_RETURN(
@@ -58,7 +59,7 @@ inline Result<LoadedModel> load(Device& device, const std::filesystem::path& pat
       describe_model(host(), path.string(), {.weights = true, .dtype = wish.dtype, .context = wish.context}));
   LoadOptions options;
   options.max_step_tokens = wish.max_step_tokens, options.max_sequences = wish.max_sequences;
-  options.layout = wish.layout;
+  options.layout = wish.layout, options.record_steps = wish.record_steps;
   TARE_ASSIGN_OR_RETURN(auto planned,
                         plan_model(host(), std::move(description), device.info(), wish.memory_bytes, options));
   return load_model(host(), std::move(planned), device, options);

@@ -84,9 +84,13 @@ Status run(const CudaCall<Attention>& c) {
 }  // namespace
 
 std::unique_ptr<KernelCandidate> attention_candidate(jit::Jit& jit) {
-  return jit::cuda_kernel<Attention>(
-      jit,
-      {.id = "attention.cuda", .numerics = "tiles64-online", .kernels = kernels, .run = run, .supports = supports});
+  return jit::cuda_kernel<Attention>(jit, {.id = "attention.cuda",
+                                           .numerics = "tiles64-online",
+                                           .kernels = kernels,
+                                           .run = run,
+                                           .supports = supports,
+                                           .dependent = true,
+                                           .replays = true});
 }
 
 }  // namespace tare::cuda_ops

@@ -2,6 +2,7 @@
 // the batch nor on where a prefill was cut. `append` must have finished before `attend` starts (one stream does that).
 // [sm_80 and up]
 #pragma once
+#include "jit/cuh/launch.cuh"
 #include "jit/cuh/warp.cuh"
 #include "plugins/device_cuda/ops/arguments.hpp"
 #include "plugins/device_cuda/ops/element.cuh"
@@ -36,6 +37,7 @@ __device__ __forceinline__ uint8_t* state_slot(const PagedState& state, int64_t 
 // Writes the step's k and v into the state. One block a token, any number of threads.
 template <AttentionConfig config>
 __global__ void append(const AttentionArguments arguments) {
+  device::begin_overlapped();
   const int64_t token = blockIdx.x, position = arguments.positions[token], sequence = sequence_of(arguments, token);
   uint8_t* keys = state_slot(arguments.state, sequence, position, false);
   uint8_t* values = state_slot(arguments.state, sequence, position, true);
@@ -50,6 +52,7 @@ __global__ void append(const AttentionArguments arguments) {
 template <AttentionConfig config>
 __global__ __launch_bounds__(kAttentionThreads) void attend(const AttentionArguments arguments) {
   using namespace device;
+  begin_overlapped();
   static_assert(config.head_size <= kMostHeadSize && config.value_size <= kMostValueSize, "heads are too wide");
   constexpr int kPerLane = (config.head_size + 31) / 32,
                 kPerThread = (config.value_size + kAttentionThreads - 1) / kAttentionThreads;

@@ -135,12 +135,16 @@ std::vector<std::unique_ptr<KernelCandidate>> candidates(jit::Jit& jit) {
                                              .numerics = "block-tree",
                                              .kernels = norm_kernels,
                                              .run = norm_run,
-                                             .supports = norm_supports}));
+                                             .supports = norm_supports,
+                                             .dependent = true,
+                                             .replays = true}));
   out.push_back(jit::cuda_kernel<Rotary>(jit, {.id = "rotary.cuda",
                                                .numerics = "exact",
                                                .kernels = rotary_kernels,
                                                .run = rotary_run,
-                                               .supports = rotary_supports}));
+                                               .supports = rotary_supports,
+                                               .dependent = true,
+                                               .replays = true}));
   out.push_back(attention_candidate(jit));
   for (auto& candidate : elementwise_candidates(jit)) out.push_back(std::move(candidate));
   out.push_back(jit::cuda_kernel<LogitRows>(
@@ -151,7 +155,9 @@ std::vector<std::unique_ptr<KernelCandidate>> candidates(jit::Jit& jit) {
                   return std::vector<KernelUse>{{source("rows.cuh"), "tare::cuda_ops::gather"}};
                 },
             .run = logit_rows_run,
-            .supports = [](const LogitRows&, const Problem& p) { return one_type(p, 1); }}));
+            .supports = [](const LogitRows&, const Problem& p) { return one_type(p, 1); },
+            .dependent = true,
+            .replays = true}));
   out.push_back(jit::cuda_kernel<Concat>(
       jit, {.id = "concat.cuda",
             .numerics = "exact",
@@ -160,7 +166,9 @@ std::vector<std::unique_ptr<KernelCandidate>> candidates(jit::Jit& jit) {
                   return std::vector<KernelUse>{{source("rows.cuh"), "tare::cuda_ops::concat"}};
                 },
             .run = concat_run,
-            .supports = [](const Concat&, const Problem& p) { return one_type(p, 2); }}));
+            .supports = [](const Concat&, const Problem& p) { return one_type(p, 2); },
+            .dependent = true,
+            .replays = true}));
   return out;
 }
 

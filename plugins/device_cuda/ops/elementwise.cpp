@@ -70,12 +70,14 @@ Status run(const CudaCall<Op>& c) {
 }
 template <class Op>
 std::unique_ptr<KernelCandidate> candidate(jit::Jit& jit, std::string_view id) {
-  return jit::cuda_kernel<Op>(
-      jit, {.id = id,
-            .numerics = "exact",
-            .kernels = kernels<Op>,
-            .run = run<Op>,
-            .supports = [](const Op&, const Problem& p) { return floats_only(p, Kind<Op>::inputs); }});
+  return jit::cuda_kernel<Op>(jit,
+                              {.id = id,
+                               .numerics = "exact",
+                               .kernels = kernels<Op>,
+                               .run = run<Op>,
+                               .supports = [](const Op&, const Problem& p) { return floats_only(p, Kind<Op>::inputs); },
+                               .dependent = true,
+                               .replays = true});
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // gated/1, activate/1, add/1, scale/1, soft_cap/1: value by value, rounded where core/api/ops.hpp rounds. 256 threads.
 // [sm_80 and up]
 #pragma once
+#include "jit/cuh/launch.cuh"
 #include "plugins/device_cuda/ops/arguments.hpp"
 #include "plugins/device_cuda/ops/element.cuh"
 
@@ -19,6 +20,7 @@ __device__ __forceinline__ float activate(float x) {
 
 template <ElementwiseConfig config>
 __global__ __launch_bounds__(256) void elementwise(const ElementwiseArguments arguments) {
+  device::begin_overlapped();
   const int64_t row = blockIdx.x, column = int64_t{blockIdx.y} * 256 + threadIdx.x;
   if (column >= arguments.columns) return;
   const float a = load<config.first>(arguments.first, row * arguments.first_stride + column);

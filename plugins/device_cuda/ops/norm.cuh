@@ -1,6 +1,7 @@
 // norm/1: rms: round(x / sqrt(mean(x^2) + eps) * s); layer: round((x - mean) / sqrt(var + eps) * s + bias); s = weight
 // + offset. One block of up to 1024 threads (a multiple of 32) a row and group; sums in one fixed order. [sm_80 and up]
 #pragma once
+#include "jit/cuh/launch.cuh"
 #include "jit/cuh/warp.cuh"
 #include "plugins/device_cuda/ops/arguments.hpp"
 #include "plugins/device_cuda/ops/element.cuh"
@@ -11,6 +12,7 @@ template <NormConfig config>
 __global__ void norm(const NormArguments arguments) {
   using namespace device;
   __shared__ float scratch[32];
+  begin_overlapped();
   const int64_t x = int64_t{blockIdx.x} * arguments.input_stride + blockIdx.y * arguments.columns;
   const int64_t y = int64_t{blockIdx.x} * arguments.output_stride + blockIdx.y * arguments.columns;
   const float count = static_cast<float>(arguments.columns);

@@ -1,6 +1,7 @@
 // rotary/1: pair j of values [first, first + 2 * pairs) turns by position * frequencies[j]; the rest of the head is
 // copied. One block a (token, head), any number of threads; input and output may be the same memory. [sm_80 and up]
 #pragma once
+#include "jit/cuh/launch.cuh"
 #include "plugins/device_cuda/ops/arguments.hpp"
 #include "plugins/device_cuda/ops/element.cuh"
 
@@ -8,6 +9,7 @@ namespace tare::cuda_ops {
 
 template <RotaryConfig config>
 __global__ void rotary(const __grid_constant__ RotaryArguments arguments) {
+  device::begin_overlapped();
   const int64_t token = blockIdx.x, head = blockIdx.y;
   const int64_t x = token * arguments.input_stride + head * arguments.head_size;
   const int64_t y = token * arguments.output_stride + head * arguments.head_size;

@@ -1,6 +1,7 @@
 // embed/1: rows gathered by token id, out of plain rows or straight out of records, decoded. One block a token, any
 // number of threads. An id outside the table gives zeros (the engine refuses such ids before). [sm_80 and up]
 #pragma once
+#include "jit/cuh/launch.cuh"
 #include "plugins/linear/cuda/reference.cuh"
 #include "plugins/linear/cuda/simple_arguments.hpp"
 
@@ -63,6 +64,7 @@ __device__ __forceinline__ uint32_t record_weight(const EmbedArguments& a, int64
 
 template <EmbedConfig config>
 __global__ void embed(const EmbedArguments arguments) {
+  device::begin_overlapped();
   const int32_t id = arguments.ids[blockIdx.x];
   const bool inside = id >= 0 && id < arguments.rows;
   const int64_t out = int64_t{blockIdx.x} * arguments.output_stride;

@@ -82,6 +82,7 @@ class FusedInstance final : public Instance {
     for (size_t i = 0; i < parts_.size(); ++i) TARE_RETURN_IF_ERROR(run(parts_[i], launch, x, launch.outputs[i], rows));
     return {};
   }
+  bool replays() const noexcept override { return true; }
 
  private:
   // A matrix with the products that run it: the chosen one, and where that does not take fewer rows, a spare.
@@ -121,7 +122,7 @@ class FusedInstance final : public Instance {
     std::vector<AnyConfig> ways{config};
     if (uncut(config) != config) ways.push_back(uncut(config));
     for (const AnyConfig& way : ways) {
-      TARE_ASSIGN_OR_RETURN(Product product, Product::load(tools_, way, view, false));
+      TARE_ASSIGN_OR_RETURN(Product product, Product::load(tools_, way, view, true));
       bound.ways.push_back({.product = std::move(product)});
     }
     parts_.push_back(std::move(bound));

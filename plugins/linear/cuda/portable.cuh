@@ -4,6 +4,7 @@
 #pragma once
 #include "jit/cuh/address.cuh"
 #include "jit/cuh/barrier.cuh"
+#include "jit/cuh/launch.cuh"
 #include "jit/cuh/mma.cuh"
 #include "plugins/linear/cuda/arguments.hpp"
 #include "plugins/linear/cuda/config.hpp"
@@ -15,6 +16,7 @@ namespace tare::linear_cuda {
 template <PortableConfig config>
 __global__ __launch_bounds__(threads(config)) void portable(const LinearArguments arguments) {
   using namespace device;
+  begin_overlapped();
   static_assert(config.tokens % 8 == 0 && config.tokens >= 8 && config.tokens <= 64,
                 "a tile has 8 to 64 tokens, in eights");
   static_assert(threads(config) <= 1024, "strips * k_groups warps must fit into one block");

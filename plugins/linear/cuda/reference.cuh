@@ -3,6 +3,7 @@
 // order. grid: (rows / 4 rounded up) * (tokens / 8 rounded up), 128 threads. [sm_80 and up]
 #pragma once
 #include "jit/cuh/bf16.cuh"
+#include "jit/cuh/launch.cuh"
 #include "jit/cuh/warp.cuh"
 #include "plugins/linear/cuda/simple_arguments.hpp"
 
@@ -26,6 +27,7 @@ __device__ __forceinline__ void write_number(void* to, int64_t at, float value) 
 template <ReferenceConfig config>
 __global__ __launch_bounds__(128) void reference(const ReferenceArguments arguments) {
   using namespace device;
+  begin_overlapped();
   constexpr int kTokens = 8;
   const int lane = threadIdx.x % 32;
   const int64_t row_blocks = (arguments.rows + 3) / 4;

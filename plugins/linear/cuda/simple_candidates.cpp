@@ -80,9 +80,10 @@ class EmbedInstance final : public Instance {
     arguments_.ids = launch.step.token_ids, arguments_.output = out.data, arguments_.output_stride = out.row_stride;
     auto* launcher = static_cast<jit::CudaLaunch*>(device_.query(jit::CudaLaunch::kInterface));
     void* pointers[] = {&arguments_};
-    return launcher->launch(launch.stream, *kernel_, {.grid_x = static_cast<uint32_t>(out.rows()), .threads = 256},
-                            pointers);
+    return launcher->launch(launch.stream, *kernel_,
+                            {.grid_x = static_cast<uint32_t>(out.rows()), .threads = 256, .dependent = true}, pointers);
   }
+  bool replays() const noexcept override { return true; }
 
  private:
   Status bind_to(const WeightView& table) {
@@ -176,7 +177,9 @@ std::unique_ptr<KernelCandidate> make_reference_candidate(jit::Jit& jit) {
                                         .supports = reference_supports,
                                         .layouts = {"dense/rows"},
                                         .hash = sources_hash(),
-                                        .reference = true});
+                                        .reference = true,
+                                        .dependent = true,
+                                        .replays = true});
 }
 std::unique_ptr<KernelCandidate> make_embed_candidate(jit::Jit& jit) { return std::make_unique<EmbedCandidate>(jit); }
 

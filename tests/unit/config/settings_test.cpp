@@ -52,6 +52,7 @@ path = ["/usr/lib/tare/plugins", "more"]
 use = "cpu"
 memory = "60GiB"
 threads = 3
+graphs = false
 [engine]
 deterministic = false
 max_batch = 2
@@ -92,6 +93,7 @@ budget = "5s"
   CHECK(s->devices == std::vector<std::string>{"cpu"});
   CHECK(s->device_memory.of(1) == int64_t{60} << 30);
   CHECK(s->device_threads == 3);
+  CHECK_FALSE(s->device_graphs);
   CHECK_FALSE(s->deterministic);
   CHECK(s->max_batch == 2);
   CHECK(s->max_step_tokens == 128);

@@ -56,7 +56,7 @@ class Lab {
   // Microseconds of one call of `work(i)`, i = 0 .. calls-1 recorded into one graph that is replayed: the median of
   // `rounds` replays.
   struct Recorded {
-    std::unique_ptr<jit::CudaGraph> graph;
+    std::unique_ptr<RecordedWork> graph;
     int calls = 0;
   };
   using Work = std::function<Status(Stream&, int)>;
