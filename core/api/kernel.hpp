@@ -130,6 +130,9 @@ class KernelCandidate {
     return Verdict::yes();
   }  // guards stored ones
   virtual int64_t scratch_bytes(const Problem&, const KernelConfig&) const { return 0; }
+  // Of a chain: the candidate of its first op alone whose configs this one takes too, so that what was measured of that
+  // serves where the chain was not. Empty: none.
+  virtual std::string_view tuned_as() const noexcept { return {}; }
   // Changes when the kernel's code does: tuning entries that were measured under another hash are hints. Empty:
   // unknown.
   virtual std::string hash() const { return {}; }

@@ -42,14 +42,28 @@ std::optional<Choice> select(std::span<const KernelCandidate* const> candidates,
     const auto& weights = problem.first().weights;
     const bool laid = constraints.settled != nullptr && !weights.empty() && weights.front().has_value();
     const std::string_view layout = laid ? constraints.settled(constraints.context, 0, 0) : "";
-    if (auto tuned = tuning->find(problem, layout, constraints.numerics)) {
-      const auto at = std::ranges::find(candidates, std::string_view(tuned->kernel), &KernelCandidate::id);
+    auto tuned = tuning->find(problem, layout, constraints.numerics);
+    auto at = candidates.end();
+    const bool chain_known = tuned.has_value();
+    if (tuned) {
+      at = std::ranges::find(candidates, std::string_view(tuned->kernel), &KernelCandidate::id);
+    } else if (problem.ops.size() > 1) {
+      Problem alone = problem;
+      alone.ops.resize(1);
+      tuned = tuning->find(alone, layout, constraints.numerics);
+      if (tuned) at = std::ranges::find(candidates, std::string_view(tuned->kernel), &KernelCandidate::tuned_as);
+      if (at == candidates.end()) tuned.reset();  // says nothing of the chain
+      if (tuned) tuned->note += text(tuned->note.empty() ? "" : ", ", "the first op alone");
+    }
+    if (tuned) {
       Verdict verdict = at == candidates.end() ? Verdict::no("the tuning database names it, no plugin brings it")
                                                : fits(**at, problem, constraints);
       if (verdict) verdict = (*at)->accepts(problem, tuned->config);
       if (verdict)
         return Choice{*at, std::move(tuned->config), (*at)->numerics(problem), tuned->ending, std::move(tuned->note)};
       passed_over.push_back({tuned->kernel, "tuned, but " + verdict.reason});
+      // The first op alone has a better kernel than the chain can have.
+      if (!chain_known) return std::nullopt;
     }
   }
   // References come last by the table's order; in a plan of references they come first, and what has none keeps its

@@ -1,5 +1,6 @@
 // One launch of an op by the CPU's oracle and by its CUDA kernel on the same numbers. One thread.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -79,20 +80,46 @@ class OpCase {
   int32_t page_tokens = 16, pages = 64;
   Facts facts;
   std::vector<std::string> layouts;  // by weight; "" or absent: dense/rows
+  // An op behind it, run as one chain: by input, the first op's result that it takes, or -1 for one of `inputs`.
+  struct Next {
+    std::string op;
+    Attributes attributes;
+    std::vector<int32_t> takes;
+    std::vector<Rows2> between;  // the first op's results, of which only the chain knows
+  };
+  std::optional<Next> next;
 
-  // Runs `kernel` on `device` and returns the results.
-  std::vector<Rows2> run(Device& device, const char* kernel, std::vector<Rows2> results) const {
-    const KernelCandidate* candidate = host().registry().kernel(kernel);
-    REQUIRE_MESSAGE(candidate != nullptr, kernel);
+  Problem problem(Device& device, const std::vector<Rows2>& results) const {
     Problem p;
     p.device_kind = device.info().kind, p.features = device.info().features, p.units = device.info().units;
     p.rows = results[0].sizes[0], p.constants = constants;
     ProblemOp o;
     o.op = op, o.attributes = attributes, o.state = state;
     for (const Rows2& t : inputs) o.inputs.push_back(t.info());
-    for (const Rows2& t : results) o.results.push_back(t.info());
+    for (const Rows2& t : next ? next->between : results) o.results.push_back(t.info());
     for (const Weight2* w : weights) o.weights.push_back(w ? std::optional<WeightInfo>(w->info) : std::nullopt);
     p.ops = {o};
+    if (next) {
+      ProblemOp n;
+      n.op = next->op, n.attributes = next->attributes, n.chain_results = next->takes;
+      for (size_t i = 0, from = inputs.size() - static_cast<size_t>(std::ranges::count(next->takes, -1));
+           i < next->takes.size(); ++i) {
+        const int32_t taken = next->takes[i];
+        if (taken >= 0 && n.chain_input < 0) n.chain_input = static_cast<int32_t>(i);
+        n.inputs.push_back(taken < 0 ? p.ops[0].inputs[from++] : p.ops[0].results[static_cast<size_t>(taken)]);
+      }
+      p.ops[0].inputs.resize(inputs.size() - static_cast<size_t>(std::ranges::count(next->takes, -1)));
+      for (const Rows2& t : results) n.results.push_back(t.info());
+      p.ops.push_back(std::move(n));
+    }
+    return p;
+  }
+
+  // Runs `kernel` on `device` and returns the results.
+  std::vector<Rows2> run(Device& device, const char* kernel, std::vector<Rows2> results) const {
+    const KernelCandidate* candidate = host().registry().kernel(kernel);
+    REQUIRE_MESSAGE(candidate != nullptr, kernel);
+    const Problem p = problem(device, results);
     const Verdict verdict = candidate->supports(p);
     REQUIRE_MESSAGE(verdict, kernel, ": ", verdict.reason);
     const KernelConfig config = config_ ? *config_ : candidate->fallback(p);

@@ -1,6 +1,7 @@
 // gated/1, activate/1, add/1, scale/1, soft_cap/1: value by value, rounded where core/api/ops.hpp rounds. 256 threads.
 // [sm_80 and up]
 #pragma once
+#include "jit/cuh/activation.cuh"
 #include "jit/cuh/launch.cuh"
 #include "plugins/device_cuda/ops/arguments.hpp"
 #include "plugins/device_cuda/ops/element.cuh"
@@ -9,12 +10,10 @@ namespace tare::cuda_ops {
 
 template <Activation activation>
 __device__ __forceinline__ float activate(float x) {
-  if constexpr (activation == Activation::kSilu) return x / (1.f + expf(-x));
-  if constexpr (activation == Activation::kGelu) return 0.5f * x * (1.f + erff(x * 0.70710678f));
-  if constexpr (activation == Activation::kGeluTanh) {
-    return 0.5f * x * (1.f + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
-  }
-  if constexpr (activation == Activation::kRelu) return x > 0.f ? x : 0.f;
+  if constexpr (activation == Activation::kSilu) return device::silu(x);
+  if constexpr (activation == Activation::kGelu) return device::gelu(x);
+  if constexpr (activation == Activation::kGeluTanh) return device::gelu_tanh(x);
+  if constexpr (activation == Activation::kRelu) return device::relu(x);
   return x;
 }
 

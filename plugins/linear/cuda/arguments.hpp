@@ -4,6 +4,10 @@
 
 namespace tare::linear_cuda {
 
+// What a kernel that finishes by store_fragment() does with a product y, rounded to bf16, and the number `other` at its
+// place: kAdd gives other + y, the rest act(other) rounded, times y; each rounded once more.
+enum class Epilogue : int32_t { kNone = 0, kAdd = 1, kSilu = 2, kGelu = 3, kGeluTanh = 4, kRelu = 5 };
+
 // output[token][row] = scale * sum over k of activations[token][k] * weights[row][k], both bf16, added in float in the
 // matrix's own order: leaf l adds the chunks l, l + leaves, l + 2*leaves, ... in sequence from zero; the leaves are
 // added in order.
@@ -21,9 +25,18 @@ struct LinearArguments {
   int32_t columns;
   int32_t strips_per_block;
   int32_t leaves;
-  // Only kernels that finish by store_fragment() look at these two.
+  // Only kernels that finish by store_fragment() look at these two, the second without an epilogue.
   const uint16_t* bias;  // [rows], added to the scaled sum before the one rounding; null: none
   float* output_f32;     // [tokens][rows], not rounded
+  // Only kernels with an epilogue look at it: [tokens][rows], written by a kernel before.
+  const uint16_t* other;
+};
+
+// Matrices over the same activations in one launch (strip.cuh). Parts that are not there have no blocks.
+inline constexpr int kMostStacked = 4;
+struct StackedArguments {
+  LinearArguments part[kMostStacked];
+  int32_t first_block[kMostStacked + 1];
 };
 
 // What the packer and its inverse take (pack.cuh).

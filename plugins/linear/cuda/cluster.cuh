@@ -17,7 +17,7 @@
 
 namespace tare::linear_cuda {
 
-template <ClusterConfig config>
+template <ClusterConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_constant__ device::TensorMap activations,
                                                               const __grid_constant__ RecordMaps maps,
                                                               const LinearArguments arguments) {
@@ -180,7 +180,8 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
 
     if constexpr (kLeaves == 1) {
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) store_fragment(arguments, token0 + n * 8, row0, lane, as_float4(sum + 4 * n));
+      for (int n = 0; n < kTiles; ++n)
+        store_fragment<epilogue>(arguments, token0 + n * 8, row0, lane, as_float4(sum + 4 * n));
     } else {
       // Sums over the drained ring; then every leaf's warpgroup adds its share of the tokens, leaf by leaf.
       auto place = [&](int group_of_k, int n) {
@@ -210,7 +211,7 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
         }
 #pragma unroll
         for (int leaf = 1; leaf < kLeaves; ++leaf) add_to(part[0], part[leaf]);
-        store_fragment(arguments, token0 + n * 8, row0, lane, part[0]);
+        store_fragment<epilogue>(arguments, token0 + n * 8, row0, lane, part[0]);
       }
       if constexpr (config.cluster > 1) cluster_sync();
     }

@@ -15,7 +15,7 @@ Status register_plugin(Registrar& registrar) {
   registrar.add_layout(make_dense_strips(jit));
   if (jit == nullptr) return {};
   TARE_RETURN_IF_ERROR(jit->add_bundle(jit::linear_bundle()));
-  registrar.add_kernel(make_fused_candidate(*jit));
+  for (const Tail tail : {Tail::none, Tail::add, Tail::gated}) registrar.add_kernel(make_fused_candidate(*jit, tail));
   registrar.add_kernel(make_reference_candidate(*jit));
   registrar.add_kernel(make_embed_candidate(*jit));
   return {};

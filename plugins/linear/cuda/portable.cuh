@@ -13,7 +13,7 @@
 
 namespace tare::linear_cuda {
 
-template <PortableConfig config>
+template <PortableConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config)) void portable(const LinearArguments arguments) {
   using namespace device;
   begin_overlapped();
@@ -58,7 +58,7 @@ __global__ __launch_bounds__(threads(config)) void portable(const LinearArgument
 #pragma unroll
         for (int s = 0; s < 4; ++s) {
           const bool real = token < arguments.tokens;
-          mma_m16n8k16(sum[n], a + 4 * s, real ? __ldg(x + 8 * s) : 0, real ? __ldg(x + 8 * s + 4) : 0);
+          mma_m16n8k16(sum[n], a + 4 * s, real ? x[8 * s] : 0, real ? x[8 * s + 4] : 0);
         }
       }
     }
@@ -92,7 +92,7 @@ __global__ __launch_bounds__(threads(config)) void portable(const LinearArgument
   if (!inside || k_group != 0) return;
 #pragma unroll
   for (int n = 0; n < kTiles; ++n) {
-    store_fragment(arguments, token0 + n * 8, strip_index * kStripRows, lane, as_float4(total[n]));
+    store_fragment<epilogue>(arguments, token0 + n * 8, strip_index * kStripRows, lane, as_float4(total[n]));
   }
 }
 

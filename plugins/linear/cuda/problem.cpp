@@ -1,5 +1,8 @@
 #include "plugins/linear/cuda/problem.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "core/api/ops.hpp"
 
 namespace tare::linear_cuda {
@@ -15,11 +18,8 @@ int64_t row_elements(const TensorInfo& tensor) noexcept {
   return count;
 }
 
-}  // namespace
-
-Verdict read_problem(const Problem& problem, LinearProblem& out) noexcept {
-  out = {};
-  if (problem.ops.size() != 1 || problem.first().op != Linear::kOp) return Verdict::no("another chain of ops");
+Verdict read_stack(const Problem& problem, LinearProblem& out) {
+  if (problem.first().op != Linear::kOp) return Verdict::no("another chain of ops");
   const ProblemOp& op = problem.first();
   if (op.inputs.size() != 1 || op.results.empty() || op.weights.size() != 2 * op.results.size())
     return Verdict::no("linear has ", op.inputs.size(), " inputs, ", op.weights.size(), " weights and ",
@@ -43,8 +43,66 @@ Verdict read_problem(const Problem& problem, LinearProblem& out) noexcept {
       return Verdict::no(bias->name, " has ", elements(bias->shape), " numbers, expected ", n);
     if (bias && !is_float(bias->dtype))
       return Verdict::no(bias->name, " is ", name(bias->dtype), ", expected bf16 or f32");
-    out.parts.push_back({*weight, bias, op.results[i].dtype});
+    out.parts.push_back({*weight, bias, op.results[i].dtype, i});
   }
+  return Verdict::yes();
+}
+
+bool all_bf16(const ProblemOp& op) noexcept {
+  const auto is_bf16 = [](const TensorInfo& t) { return t.dtype == DType::bf16; };
+  return std::ranges::all_of(op.inputs, is_bf16) && std::ranges::all_of(op.results, is_bf16);
+}
+
+Verdict read_add(const ProblemOp& add, LinearProblem& out) {
+  if (add.op != Add::kOp || out.parts.size() != 1 || add.inputs.size() != 2 || add.results.size() != 1)
+    return Verdict::no("another chain of ops");
+  // One operand is the product, the other comes from outside.
+  if (add.chain_results.size() != 2 || std::ranges::count(add.chain_results, -1) != 1)
+    return Verdict::no("a product is added to itself");
+  if (!all_bf16(add) || out.parts[0].result != DType::bf16) return Verdict::no("what is added is not bf16 throughout");
+  out.epilogue = Epilogue::kAdd;
+  return Verdict::yes();
+}
+
+Verdict read_gated(const ProblemOp& gated, LinearProblem& out) {
+  if (gated.op != Gated::kOp || out.parts.size() != 2 || gated.inputs.size() != 2 || gated.results.size() != 1)
+    return Verdict::no("another chain of ops");
+  if (gated.chain_results.size() != 2 || gated.chain_results[0] < 0 || gated.chain_results[1] < 0 ||
+      gated.chain_results[0] == gated.chain_results[1])
+    return Verdict::no("the gate and what it is multiplied by are not the stack's two products");
+  if (!all_bf16(gated)) return Verdict::no("gate and product are not bf16 throughout");
+  const auto op = from_attributes<Gated>(gated.attributes);
+  if (!op.ok()) return Verdict::no(op.status().message());
+  switch (op->activation) {
+    case Activation::silu:
+      out.epilogue = Epilogue::kSilu;
+      break;
+    case Activation::gelu:
+      out.epilogue = Epilogue::kGelu;
+      break;
+    case Activation::gelu_tanh:
+      out.epilogue = Epilogue::kGeluTanh;
+      break;
+    case Activation::relu:
+      out.epilogue = Epilogue::kRelu;
+      break;
+    case Activation::none:
+      return Verdict::no("a gate without an activation");
+  }
+  if (gated.chain_results[0] == 1) std::swap(out.parts[0], out.parts[1]);
+  if (out.parts[0].weight.outputs() != out.parts[1].weight.outputs())
+    return Verdict::no("gate and product differ in width");
+  return Verdict::yes();
+}
+
+}  // namespace
+
+Verdict read_problem(const Problem& problem, Tail tail, LinearProblem& out) noexcept {
+  out = {};
+  if (problem.ops.size() != (tail == Tail::none ? 1u : 2u)) return Verdict::no("another chain of ops");
+  if (Verdict v = read_stack(problem, out); !v || tail == Tail::none) return v;
+  if (Verdict v = tail == Tail::add ? read_add(problem.ops[1], out) : read_gated(problem.ops[1], out); !v) return v;
+  out.parts.back().epilogue = out.epilogue;
   return Verdict::yes();
 }
 

@@ -215,8 +215,12 @@ Config fit_stages(Config c) {
 
 }  // namespace
 
-std::string expression(const AnyConfig& config) {
-  return std::visit([](const auto& c) { return expression(c); }, config);
+std::string expression(const AnyConfig& config, Epilogue epilogue) {
+  static constexpr const char* kNames[] = {"kNone", "kAdd", "kSilu", "kGelu", "kGeluTanh", "kRelu"};
+  std::string out = std::visit([](const auto& c) { return expression(c); }, config);
+  if (epilogue == Epilogue::kNone) return out;
+  out.pop_back();  // the closing >
+  return text(out, ", tare::linear_cuda::Epilogue::", kNames[static_cast<size_t>(epilogue)], ">");
 }
 std::string label(const AnyConfig& config) {
   return std::visit([](const auto& c) { return label(c); }, config);
@@ -264,19 +268,22 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
     return failure(tare::Code::unsupported, label(config), " cannot run: ", v.reason);
   }
   TARE_ASSIGN_OR_RETURN(Product out, load(tools, config, view_of(matrix), dependent));
-  TARE_RETURN_IF_ERROR(out.aim(activations, {.bf16 = output, .f32 = nullptr, .bias = nullptr}, tokens,
+  TARE_RETURN_IF_ERROR(out.aim(activations, {.bf16 = output, .f32 = nullptr, .bias = nullptr, .other = nullptr}, tokens,
                                workspace.partials->data(), workspace.flags->data()));
   return out;
 }
 
-Result<Product> Product::load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent) {
+Result<Product> Product::load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent,
+                              Epilogue epilogue) {
+  if (epilogue != Epilogue::kNone && !finishes(config))
+    return failure(tare::Code::unsupported, label(config), " has no epilogue");
   Product out;
-  out.config_ = config, out.matrix_ = matrix.shape;
+  out.config_ = config, out.epilogue_ = epilogue, out.matrix_ = matrix.shape;
   out.launcher_ = &tools.launcher;
   out.shape_ =
       std::visit(Shape{matrix.shape.order.rows, 1, matrix.shape.leaves, tools.launcher.multiprocessors()}, config);
   out.shape_.dependent = dependent;
-  TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(config), expression(config),
+  TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(config), expression(config, epilogue),
                                                                 std::string(tools.launcher.architecture())}));
   TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, out.shape_.shared_bytes));
   if (const SlotSpan span = std::visit(SpanOf{}, config); span.tensor) {
@@ -305,7 +312,8 @@ Result<Product> Product::load(const Toolbox& tools, const AnyConfig& config, con
       .strips_per_block = matrix.shape.order.strips_per_block,
       .leaves = matrix.shape.leaves,
       .bias = nullptr,
-      .output_f32 = nullptr};
+      .output_f32 = nullptr,
+      .other = nullptr};
   return out;
 }
 
@@ -313,6 +321,8 @@ Status Product::aim(const uint16_t* activations, const ProductOutput& output, in
                     void* flags) {
   if ((output.f32 != nullptr || output.bias != nullptr) && !finishes(config_))
     return failure(tare::Code::unsupported, label(config_), " writes bf16 without a bias");
+  if ((epilogue_ != Epilogue::kNone) != (output.other != nullptr) || (output.other != nullptr && output.f32 != nullptr))
+    return failure(tare::Code::internal, label(config_), ": an epilogue and what it takes do not go together");
   const RecordOrder& order = matrix_.order;
   const bool dependent = shape_.dependent;
   shape_ = std::visit(Shape{order.rows, tokens, matrix_.leaves, launcher_->multiprocessors()}, config_);
@@ -338,6 +348,7 @@ Status Product::aim(const uint16_t* activations, const ProductOutput& output, in
   }
   arguments_.activations = activations;
   arguments_.output = output.bf16, arguments_.output_f32 = output.f32, arguments_.bias = output.bias;
+  arguments_.other = output.other;
   arguments_.partials = static_cast<float*>(partials), arguments_.flags = static_cast<uint32_t*>(flags);
   arguments_.tokens = tokens;
   return {};

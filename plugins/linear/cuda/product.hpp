@@ -18,7 +18,8 @@ namespace tare::linear_cuda {
 
 using AnyConfig = std::variant<StripConfig, ClusterConfig, StreamConfig, WideConfig, PortableConfig>;
 
-std::string expression(const AnyConfig& config);
+// An epilogue only with kernels that finishes() names.
+std::string expression(const AnyConfig& config, Epilogue epilogue = Epilogue::kNone);
 std::string label(const AnyConfig& config);
 // The source file of the kernel that a config belongs to.
 std::string source(const AnyConfig& config);
@@ -58,12 +59,14 @@ struct MatrixView {
 };
 MatrixView view_of(const ResidentMatrix& matrix);
 
-// Where a product goes: bf16, or f32 as it is; with a bias, or without. Only kernels that finishes() names take f32 and
-// biases.
+// Where a product goes: bf16, or f32 as it is; with a bias, or without. Only kernels that finishes() names take f32,
+// biases and epilogues.
 struct ProductOutput {
   uint16_t* bf16 = nullptr;
   float* f32 = nullptr;
   const uint16_t* bias = nullptr;
+  const uint16_t* other = nullptr;  // of an epilogue: [tokens][rows]; then bf16 is set and f32 is not
+  bool operator==(const ProductOutput&) const = default;
 };
 bool finishes(const AnyConfig& config) noexcept;
 
@@ -98,14 +101,17 @@ class Product {
                                  const Workspace& workspace, bool dependent);
   // The two halves of prepare(): what depends on config and matrix, compiled; then, as often as wanted, what depends on
   // the step. partials, flags: as Workspace has them.
-  static Result<Product> load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent);
+  static Result<Product> load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent,
+                              Epilogue epilogue = Epilogue::kNone);
   Status aim(const uint16_t* activations, const ProductOutput& output, int32_t tokens, void* partials, void* flags);
   // [graph-capturable]
   Status launch(Stream& stream);
   const AnyConfig& config() const noexcept { return config_; }
 
  private:
+  friend class ProductStack;
   AnyConfig config_;
+  Epilogue epilogue_ = Epilogue::kNone;
   MatrixShape matrix_;
   jit::CudaLaunch* launcher_ = nullptr;
   std::shared_ptr<jit::CudaKernel> kernel_;
@@ -114,6 +120,24 @@ class Product {
   std::array<jit::TensorMapBytes, 2> records_;  // payload, headers: RecordMaps in runs.cuh
   LinearArguments arguments_{};
   int32_t maps_ = 1;  // tensor maps that the kernel takes before its arguments: activations, output
+};
+
+// Products over the same activations in one launch: small matrices then fill the device together. They are aimed one by
+// one before each launch; all of them outlive it.
+class ProductStack {
+ public:
+  // Can these be launched as one? They must be strips of one config without an epilogue.
+  static bool fits(std::span<Product* const> products) noexcept;
+  static Result<ProductStack> load(const Toolbox& tools, std::vector<Product*> products);
+  // [graph-capturable]
+  Status launch(Stream& stream);
+
+ private:
+  std::vector<Product*> products_;
+  jit::CudaLaunch* launcher_ = nullptr;
+  std::shared_ptr<jit::CudaKernel> kernel_;
+  std::array<std::array<jit::TensorMapBytes, 2>, kMostStacked> records_;
+  StackedArguments arguments_{};
 };
 
 }  // namespace tare::linear_cuda

@@ -20,12 +20,12 @@ std::string expression(Number n) { return text("tare::linear_cuda::Number::", n 
 
 Verdict reference_supports(const Linear&, const Problem& problem) {
   LinearProblem p;
-  return read_problem(problem, p);
+  return read_problem(problem, Tail::none, p);
 }
 // One kernel a product of the stack: their types may differ.
 std::vector<KernelUse> reference_kernels(const Linear&, const NoConfig&, const Problem& problem) {
   LinearProblem p;
-  (void)read_problem(problem, p);
+  (void)read_problem(problem, Tail::none, p);
   std::vector<KernelUse> out;
   for (const auto& part : p.parts)
     out.push_back({"plugins/linear/cuda/reference.cuh",

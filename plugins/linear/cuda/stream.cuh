@@ -19,7 +19,7 @@ namespace tare::linear_cuda {
 
 inline constexpr int kStreamBand = 8;  // row tiles that share activations in L2 before the next token tile
 
-template <StreamConfig config>
+template <StreamConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_constant__ device::TensorMap activations,
                                                              const __grid_constant__ RecordMaps maps,
                                                              const LinearArguments arguments) {
@@ -205,7 +205,8 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
     }
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
-      store_fragment(arguments, place.token_tile * config.tokens + n * 8, row0, lane, as_float4(result + 4 * n));
+      store_fragment<epilogue>(arguments, place.token_tile * config.tokens + n * 8, row0, lane,
+                               as_float4(result + 4 * n));
     }
   }
 }

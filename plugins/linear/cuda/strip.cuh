@@ -34,10 +34,10 @@ struct StripSchedule {
   }
 };
 
-template <StripConfig config>
-__global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constant__ device::TensorMap activations,
-                                                            const __grid_constant__ RecordMaps maps,
-                                                            const LinearArguments arguments) {
+// One matrix's product by `blocks` blocks, of which this one is number `block`.
+template <StripConfig config, Epilogue epilogue>
+__device__ __forceinline__ void strip_product(const device::TensorMap& activations, const RecordMaps& maps,
+                                              const LinearArguments& arguments, const int block, const int blocks) {
   using namespace device;
   static_assert(config.tokens == 8 || config.tokens == 16 || config.tokens == 32,
                 "a strip tile has 8, 16 or 32 tokens");
@@ -72,19 +72,18 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
 
   const StripSchedule<config> schedule(arguments);
   const int groups = arguments.rows / kStripRows / config.strips;
-  const int my_groups =
-      (groups - static_cast<int>(blockIdx.x) + static_cast<int>(gridDim.x) - 1) / static_cast<int>(gridDim.x);
+  const int my_groups = (groups - block + blocks - 1) / blocks;
 
   const int total = schedule.steps * my_groups;
   // Walks the steps of all groups of strips of this block: visit(step number, first strip's place, chunk).
   auto walk = [&](const auto& copier, int limit, auto&& visit) {
     int group = 0, step = 0;
-    RunSource source = copier.source(blockIdx.x * config.strips);
+    RunSource source = copier.source(block * config.strips);
     for (int i = 0; i < limit; ++i) {
       visit(i, source, schedule.chunk(step));
       if (++step == schedule.steps) {
         step = 0;
-        source = copier.source((blockIdx.x + ++group * gridDim.x) * config.strips);
+        source = copier.source((block + ++group * blocks) * config.strips);
       }
     }
   };
@@ -143,7 +142,7 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
   RingPosition ring(0);
 
   for (int group = 0; group < my_groups; ++group) {
-    const int row0 = ((blockIdx.x + group * gridDim.x) * config.strips + my_strip) * kStripRows;
+    const int row0 = ((block + group * blocks) * config.strips + my_strip) * kStripRows;
     float sum[kTiles][4], total[config.sum_leaves ? kTiles : 1][4];
 #pragma unroll
     for (int n = 0; n < kTiles; ++n) {
@@ -202,17 +201,40 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
           float4 v = load_shared_float4(place(0, n));
 #pragma unroll
           for (int leaf = 1; leaf < config.k_groups; ++leaf) add_to(v, load_shared_float4(place(leaf, n)));
-          store_fragment(arguments, n * 8, row0, lane, v);
+          store_fragment<epilogue>(arguments, n * 8, row0, lane, v);
         }
       }
       if (my_groups > 1) named_sync(1, kWarps * 32);
     } else {
 #pragma unroll
       for (int n = 0; n < kTiles; ++n) {
-        store_fragment(arguments, n * 8, row0, lane, as_float4(config.sum_leaves ? total[n] : sum[n]));
+        store_fragment<epilogue>(arguments, n * 8, row0, lane, as_float4(config.sum_leaves ? total[n] : sum[n]));
       }
     }
   }
+}
+
+template <StripConfig config, Epilogue epilogue = Epilogue::kNone>
+__global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constant__ device::TensorMap activations,
+                                                            const __grid_constant__ RecordMaps maps,
+                                                            const __grid_constant__ LinearArguments arguments) {
+  strip_product<config, epilogue>(activations, maps, arguments, static_cast<int>(blockIdx.x),
+                                  static_cast<int>(gridDim.x));
+}
+
+struct StackedMaps {
+  RecordMaps part[kMostStacked];
+};
+// Several matrices over the same activations in one launch: blocks [first_block[p], first_block[p + 1]) take matrix p.
+template <StripConfig config>
+__global__ __launch_bounds__(threads(config), 1) void strip_stack(const __grid_constant__ device::TensorMap activations,
+                                                                  const __grid_constant__ StackedMaps maps,
+                                                                  const __grid_constant__ StackedArguments stack) {
+  int part = 0;
+  while (part + 1 < kMostStacked && static_cast<int>(blockIdx.x) >= stack.first_block[part + 1]) ++part;
+  const int first = stack.first_block[part];
+  strip_product<config, Epilogue::kNone>(activations, maps.part[part], stack.part[part],
+                                         static_cast<int>(blockIdx.x) - first, stack.first_block[part + 1] - first);
 }
 
 }  // namespace tare::linear_cuda

@@ -17,6 +17,7 @@ struct KernelFacts {
   std::vector<std::string> layouts{"*"};
   int64_t most_rows = INT64_MAX, scratch = 0;
   bool reference = false;
+  std::string tuned_as = {};
 };
 class Kernel final : public KernelCandidate {
  public:
@@ -34,6 +35,7 @@ class Kernel final : public KernelCandidate {
   Verdict accepts(const Problem&, const KernelConfig& c) const noexcept override {
     return c.empty() ? Verdict::no("an empty config") : Verdict::yes();
   }
+  std::string_view tuned_as() const noexcept override { return facts_.tuned_as; }
   int64_t scratch_bytes(const Problem&, const KernelConfig&) const override { return facts_.scratch; }
   Result<std::unique_ptr<Instance>> instance(Device&, const Problem&, const KernelConfig&) const override {
     return failure(Code::unsupported, "a fake runs nothing");

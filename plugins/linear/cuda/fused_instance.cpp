@@ -1,0 +1,247 @@
+#include "plugins/linear/cuda/fused_instance.hpp"
+
+#include <algorithm>
+#include <new>
+#include <optional>
+
+#include "plugins/linear/cuda/catalog.hpp"
+#include "plugins/linear/cuda/config_text.hpp"
+#include "plugins/linear/cuda/strips_layout.hpp"
+
+namespace tare::linear_cuda {
+namespace {
+
+AnyConfig uncut(AnyConfig config) {
+  if (auto* wide = std::get_if<WideConfig>(&config)) wide->cut = false;
+  return config;
+}
+
+// Workspace that one launch of a config may need: partial sums, then flags.
+struct Need {
+  int64_t partials = 0, flags = 0;
+  int64_t bytes() const noexcept { return partials + flags; }
+};
+Need need_of(const AnyConfig& config) noexcept {
+  if (std::holds_alternative<StripConfig>(config) || std::holds_alternative<ClusterConfig>(config) ||
+      std::holds_alternative<PortableConfig>(config))
+    return {};
+  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && !wide->cut && !wide->split_leaves)
+    return {0, 0};
+  return {kPartialBytes, kFlagBytes};
+}
+// The gate's numbers, which only the epilogue of the product after it reads; they lie at the workspace's end.
+int64_t gate_bytes(const LinearProblem& problem, int64_t rows) noexcept {
+  return problem.parts.size() > 1 && problem.epilogue != Epilogue::kNone
+             ? (rows * problem.parts.front().weight.outputs() * 2 + 255) / 256 * 256
+             : 0;
+}
+
+class FusedInstance final : public Instance {
+ public:
+  FusedInstance(jit::Jit& jit, Device& device, jit::CudaLaunch& launcher, LinearProblem problem, AnyConfig config,
+                int32_t rows)
+      : tools_{device, launcher, jit}, problem_(std::move(problem)), config_(config), rows_(rows) {}
+
+  Status bind(std::span<const WeightView> weights) noexcept override {
+    try {
+      parts_.clear(), stack_.reset();
+      for (size_t i = 0; i < problem_.parts.size(); ++i)
+        TARE_RETURN_IF_ERROR(bind_part(problem_.parts[i], weights[2 * problem_.parts[i].position],
+                                       weights[2 * problem_.parts[i].position + 1]));
+      return bind_stack();
+    } catch (const std::bad_alloc&) {
+      return Status(Code::exhausted, "linear.cuda: the process is out of memory");
+    }
+  }
+  Status launch(const Launch& launch) noexcept override {
+    if (parts_.empty()) TARE_RETURN_IF_ERROR(bind_late(launch));
+    const TensorView& x = launch.inputs[0];
+    const auto rows = static_cast<int32_t>(x.rows());
+    if (rows == 0) return {};
+    if (rows > rows_) return failure(Code::internal, "linear.cuda: ", rows, " rows, planned for ", rows_);
+    if (x.row_stride != x.row_elements() || reinterpret_cast<uintptr_t>(x.data) % 16 != 0)
+      return failure(Code::unsupported, "linear.cuda: x has gaps between its rows, or does not lie at 16 bytes");
+    if (problem_.epilogue == Epilogue::kNone) {
+      for (size_t i = 0; i < parts_.size(); ++i) {
+        const ProductOutput to = target_of(launch.outputs[problem_.parts[i].position], parts_[i].bias);
+        if (stack_) TARE_RETURN_IF_ERROR(aim(parts_[i].ways.front(), launch, x.data, to, rows));
+        if (!stack_) TARE_RETURN_IF_ERROR(run(parts_[i], launch, x.data, to, rows));
+      }
+      return stack_ ? stack_->launch(launch.stream) : Status();
+    }
+    // The product that the epilogue follows is the last; what it takes is the gate before it, or comes from outside.
+    ProductOutput last = target_of(launch.outputs[0], parts_.back().bias);
+    if (const int64_t gate = gate_bytes(problem_, rows_); gate > 0) {
+      if (gate > std::ssize(launch.scratch)) return short_of_scratch(launch, gate);
+      last.other = reinterpret_cast<const uint16_t*>(launch.scratch.data() + launch.scratch.size() - gate);
+      const ProductOutput to{
+          .bf16 = const_cast<uint16_t*>(last.other), .f32 = nullptr, .bias = parts_.front().bias, .other = nullptr};
+      TARE_RETURN_IF_ERROR(run(parts_.front(), launch, x.data, to, rows));
+    } else {
+      const TensorView& other = launch.inputs[1];
+      if (other.row_stride != other.row_elements() || reinterpret_cast<uintptr_t>(other.data) % 4 != 0)
+        return failure(Code::unsupported, "linear.cuda: what is added has gaps between its rows, or lies at odd bytes");
+      last.other = static_cast<const uint16_t*>(other.data);
+    }
+    return run(parts_.back(), launch, x.data, last, rows);
+  }
+  bool replays() const noexcept override { return true; }
+
+ private:
+  // A matrix with the products that run it: the chosen one, and where that does not take fewer rows, a spare.
+  struct Part {
+    MatrixShape shape;
+    const uint16_t* bias = nullptr;
+    struct Aimed {
+      Product product;
+      const void *x = nullptr, *scratch = nullptr;
+      ProductOutput to;
+      int32_t rows = 0;
+    };
+    std::vector<Aimed> ways;
+  };
+
+  static ProductOutput target_of(const TensorView& out, const uint16_t* bias) noexcept {
+    const bool f32 = out.dtype == DType::f32;
+    return {.bf16 = f32 ? nullptr : static_cast<uint16_t*>(out.data),
+            .f32 = f32 ? static_cast<float*>(out.data) : nullptr,
+            .bias = bias,
+            .other = nullptr};
+  }
+  static Status short_of_scratch(const Launch& launch, int64_t wanted) {
+    return failure(Code::internal, "linear.cuda: ", launch.scratch.size(), " bytes of scratch, expected ", wanted);
+  }
+
+  Status bind_part(const LinearProblem::Part& part, const WeightView& weight, const WeightView& bias) {
+    if (!is_strips(weight.layout))
+      return failure(Code::unsupported, "linear.cuda reads ", kW12Strips, " and its like, ", part.weight.name,
+                     " lies in ", weight.layout);
+    TARE_ASSIGN_OR_RETURN(const StripsHead head, read_head(weight.head, weight.bytes, part.weight));
+    const MatrixShape shape = shape_of(head);
+    if (shape.leaves != leaves_of(part.weight))
+      return failure(Code::unsupported, part.weight.name, " has ", shape.leaves, " leaves, the plan expects ",
+                     leaves_of(part.weight));
+    const auto* data = static_cast<const uint8_t*>(weight.data);
+    const bool coded = shape.code != WeightCode::kDense;
+    const MatrixView view{shape, data + head.payload_at, coded ? data + head.headers_at : nullptr,
+                          coded ? reinterpret_cast<const uint32_t*>(data + head.overflow_at) : nullptr};
+    const int32_t multiprocessors = tools_.launcher.multiprocessors();
+    AnyConfig config = adapted(config_, shape);
+    if (!accepts(config, shape, rows_, multiprocessors) || (needs_finish(part) && !finishes(config))) {
+      // The config was chosen for another matrix of the stack, or before this one's code was known.
+      const auto all = configs_for(part, shape, rows_, multiprocessors, tools_.launcher.architecture());
+      if (all.empty()) return failure(Code::internal, "linear.cuda: no kernel takes ", part.weight.name);
+      config = all.front();
+    }
+    Part bound{.shape = shape, .bias = static_cast<const uint16_t*>(part.bias ? bias.data : nullptr), .ways = {}};
+    std::vector<AnyConfig> ways{config};
+    if (uncut(config) != config) ways.push_back(uncut(config));
+    for (const AnyConfig& way : ways) {
+      TARE_ASSIGN_OR_RETURN(Product product, Product::load(tools_, way, view, true, part.epilogue));
+      bound.ways.emplace_back().product = std::move(product);
+    }
+    parts_.push_back(std::move(bound));
+    return {};
+  }
+
+  // Without bind(): the heads come from the device.
+  Status bind_late(const Launch& launch) noexcept {
+    std::vector<WeightView> weights(launch.weights.begin(), launch.weights.end());
+    std::vector<StripsHead> heads(weights.size());
+    for (size_t i = 0; i < weights.size(); i += 2) {
+      if (weights[i].head != nullptr || weights[i].bytes < kStripsHeadBytes) continue;
+      TARE_RETURN_IF_ERROR(launch.device.copy_out(launch.stream, &heads[i], weights[i].data, sizeof heads[i]));
+      weights[i].head = &heads[i];
+    }
+    TARE_RETURN_IF_ERROR(launch.stream.synchronize());
+    return bind(weights);
+  }
+
+  // Small matrices that all run as strips go in one launch.
+  Status bind_stack() {
+    std::vector<Product*> products;
+    for (Part& part : parts_) products.push_back(&part.ways.front().product);
+    if (problem_.epilogue != Epilogue::kNone || !ProductStack::fits(products)) return {};
+    TARE_ASSIGN_OR_RETURN(ProductStack stack, ProductStack::load(tools_, std::move(products)));
+    stack_ = std::move(stack);
+    return {};
+  }
+
+  Status aim(Part::Aimed& way, const Launch& launch, const void* x, const ProductOutput& to, int32_t rows) {
+    std::byte* const partials = launch.scratch.data();
+    if (way.x == x && way.to == to && way.scratch == partials && way.rows == rows) return {};
+    const Need need = need_of(way.product.config());
+    if (need.bytes() > std::ssize(launch.scratch)) return short_of_scratch(launch, need.bytes());
+    TARE_RETURN_IF_ERROR(
+        way.product.aim(static_cast<const uint16_t*>(x), to, rows, partials, partials + need.partials));
+    way.x = x, way.to = to, way.scratch = partials, way.rows = rows;
+    return {};
+  }
+
+  Status run(Part& part, const Launch& launch, const void* x, const ProductOutput& to, int32_t rows) {
+    size_t which = 0;
+    while (which + 1 < part.ways.size() &&
+           !accepts(part.ways[which].product.config(), part.shape, rows, tools_.launcher.multiprocessors()))
+      ++which;
+    Part::Aimed& way = part.ways[which];
+    TARE_RETURN_IF_ERROR(aim(way, launch, x, to, rows));
+    if (const Need need = need_of(way.product.config()); need.flags > 0)
+      TARE_RETURN_IF_ERROR(
+          launch.device.fill(launch.stream, launch.scratch.data() + need.partials, 0, static_cast<size_t>(need.flags)));
+    return way.product.launch(launch.stream);
+  }
+
+  const Toolbox tools_;
+  const LinearProblem problem_;
+  const AnyConfig config_;
+  const int32_t rows_;
+  std::vector<Part> parts_;
+  std::optional<ProductStack> stack_;  // of all parts; absent: they are launched one by one
+};
+
+}  // namespace
+
+MatrixShape expected_shape(const WeightInfo& weight) noexcept {
+  return {.code = WeightCode::kW12,
+          .header_blocks = 1,
+          .order = order_of(weight),
+          .leaves = leaves_of(weight),
+          .base = 112};
+}
+bool needs_finish(const LinearProblem::Part& part) noexcept {
+  return part.bias || part.result == DType::f32 || part.epilogue != Epilogue::kNone;
+}
+
+std::vector<AnyConfig> configs_for(const LinearProblem::Part& part, const MatrixShape& shape, int32_t rows,
+                                   int32_t multiprocessors, std::string_view architecture) {
+  std::vector<AnyConfig> out = candidates(shape, rows, multiprocessors, architecture);
+  if (needs_finish(part)) std::erase_if(out, [](const AnyConfig& c) { return !finishes(c); });
+  // From 192 rows on the kernel for many tokens is ahead of those that the catalogue names first (docs/benchmarks).
+  if (rows > 192)
+    std::stable_partition(out.begin(), out.end(),
+                          [](const AnyConfig& c) { return std::holds_alternative<WideConfig>(c); });
+  return out;
+}
+
+int64_t workspace_bytes(const LinearProblem& problem, const AnyConfig& config, int32_t rows, int32_t multiprocessors,
+                        std::string_view architecture) {
+  int64_t most = need_of(config).bytes();
+  for (const auto& part : problem.parts)
+    for (const WeightCode code : {WeightCode::kW12, WeightCode::kW11, WeightCode::kDense})
+      for (const int32_t blocks : {1, 2, 3, 4}) {
+        MatrixShape shape = expected_shape(part.weight);
+        shape.code = code, shape.header_blocks = blocks;
+        if (accepts(adapted(config, shape), shape, rows, multiprocessors) && (!needs_finish(part) || finishes(config)))
+          continue;
+        const auto all = configs_for(part, shape, rows, multiprocessors, architecture);
+        if (!all.empty()) most = std::max(most, need_of(all.front()).bytes());
+      }
+  return (most + 255) / 256 * 256 + gate_bytes(problem, rows);
+}
+
+std::unique_ptr<Instance> make_fused_instance(jit::Jit& jit, Device& device, jit::CudaLaunch& launcher,
+                                              LinearProblem problem, const AnyConfig& config, int32_t rows) {
+  return std::make_unique<FusedInstance>(jit, device, launcher, std::move(problem), config, rows);
+}
+
+}  // namespace tare::linear_cuda

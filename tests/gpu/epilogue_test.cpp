@@ -1,0 +1,170 @@
+// Products with an addition or a gated activation as their epilogue: the bits of the separate operations, by every
+// kernel that has one, at every number of rows, in every code. And steps that are played from a recording: the tokens
+// of those that are launched.
+#include "core/api/ops.hpp"
+#include "tests/gpu/oracle.hpp"
+
+using namespace tare;
+using namespace tare::gpu_test;
+
+namespace {
+
+Rows2 first_rows(const Rows2& all, int64_t rows) {
+  std::vector<int64_t> sizes = all.sizes;
+  sizes[0] = rows;
+  Rows2 out(all.dtype, sizes);
+  std::copy_n(all.bytes.begin(), out.bytes.size(), out.bytes.begin());
+  return out;
+}
+
+constexpr int64_t kMost = 192;
+
+struct Chain {
+  Weight2 first, second, bias;
+  Rows2 x, other;
+  Chain(int64_t n, int64_t k)
+      : first(DType::bf16, {n, k}, 1, 70),
+        second(DType::bf16, {n, k}, 1, 71),
+        bias(DType::bf16, {n}, 0, 72, 1.f),
+        x(DType::bf16, {kMost, k}, 73),
+        other(DType::bf16, {kMost, n}, 74, 3.f) {}
+
+  // Products of the first `rows` rows, alone.
+  std::vector<Rows2> products(Device& gpu, const std::string& layout, int64_t rows, bool biased, bool two) const {
+    OpCase c;
+    c.op = "linear/1", c.attributes = to_attributes(Linear{}), c.inputs = {first_rows(x, rows)};
+    c.weights = {&first, biased ? &bias : nullptr}, c.layouts = {layout, ""};
+    std::vector<Rows2> results{Rows2(DType::bf16, {rows, other.sizes[1]})};
+    if (two) {
+      c.weights.insert(c.weights.end(), {&second, nullptr}), c.layouts.insert(c.layouts.end(), {layout, ""});
+      results.push_back(results[0]);
+    }
+    return c.run(gpu, "linear.cuda", results);
+  }
+  static Rows2 then(Device& gpu, const char* op, const Attributes& attributes, const char* kernel, const Rows2& a,
+                    const Rows2& b) {
+    OpCase c;
+    c.op = op, c.attributes = attributes, c.inputs = {a, b};
+    return c.run(gpu, kernel, {Rows2(DType::bf16, a.sizes)})[0];
+  }
+  OpCase chained(const std::string& layout, int64_t rows, bool biased) const {
+    OpCase c;
+    c.op = "linear/1", c.attributes = to_attributes(Linear{}), c.inputs = {first_rows(x, rows)};
+    c.weights = {&first, biased ? &bias : nullptr}, c.layouts = {layout, ""};
+    c.next = OpCase::Next{"add/1", to_attributes(Add{}), {}, {Rows2(DType::bf16, {rows, other.sizes[1]})}};
+    return c;
+  }
+};
+
+constexpr int64_t kRows[] = {1, 3, 8, 16, 31, 48, 64, 100, 128, 192};
+const char* const kLayouts[] = {"w12/cuda-strips", "w11/cuda-strips", "dense/cuda-strips"};
+
+}  // namespace
+
+TEST_CASE("a product with what is added to it: the bits of product and addition") {
+  const auto gpu = open_gpu();
+  if (gpu == nullptr) return;
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1024, 1024}, {7168, 512}, {576, 576}}) {
+    const Chain chain(n, k);
+    for (const char* layout : kLayouts)
+      for (const int64_t rows : kRows)
+        for (const bool biased : {false, true}) {
+          if (biased && (rows > 16 || n != 1024)) continue;
+          const Rows2 other = first_rows(chain.other, rows);
+          const auto product = chain.products(*gpu, layout, rows, biased, false);
+          const Rows2 wanted = Chain::then(*gpu, "add/1", to_attributes(Add{}), "add.cuda", other, product[0]);
+          for (const bool product_first : {false, true}) {
+            OpCase c = chain.chained(layout, rows, biased);
+            c.inputs.push_back(other);
+            c.next->takes = product_first ? std::vector<int32_t>{0, -1} : std::vector<int32_t>{-1, 0};
+            if (product_first) c.without_bind();
+            const auto found = c.run(*gpu, "linear.cuda+add", {Rows2(DType::bf16, {rows, n})});
+            CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", n, " x ", k, ", ", rows, " rows");
+          }
+        }
+  }
+}
+
+TEST_CASE("a gated stack: the bits of two products and the activation, either of them as the gate") {
+  const auto gpu = open_gpu();
+  if (gpu == nullptr) return;
+  const Chain chain(1024, 1024);
+  for (const auto activation : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu})
+    for (const char* layout : kLayouts)
+      for (const int64_t rows : kRows) {
+        if (activation != Activation::silu && rows > 8) continue;
+        const Attributes gated = to_attributes(Gated{activation});
+        const auto products = chain.products(*gpu, layout, rows, true, true);
+        for (const int32_t gate : {0, 1}) {
+          const auto at = static_cast<size_t>(gate);
+          const Rows2 wanted = Chain::then(*gpu, "gated/1", gated, "gated.cuda", products[at], products[1 - at]);
+          OpCase c = chain.chained(layout, rows, true);
+          c.weights.insert(c.weights.end(), {&chain.second, nullptr});
+          c.layouts.insert(c.layouts.end(), {layout, ""});
+          c.next = OpCase::Next{"gated/1", gated, {gate, 1 - gate}, products};
+          const auto found = c.run(*gpu, "linear.cuda+gated", {Rows2(DType::bf16, {rows, 1024})});
+          CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", rows, " rows, gate ", gate);
+        }
+      }
+}
+
+TEST_CASE("every config of the tuner's space for a chain gives the fallback's bits") {
+  const auto gpu = open_gpu();
+  if (gpu == nullptr) return;
+  const Chain chain(1024, 512);
+  const KernelCandidate* kernel = host().registry().kernel("linear.cuda+add");
+  REQUIRE(kernel != nullptr);
+  for (const int64_t rows : {8, 64, 128}) {
+    OpCase c = chain.chained("w12/cuda-strips", rows, false);
+    c.inputs.push_back(first_rows(chain.other, rows)), c.next->takes = {-1, 0};
+    const std::vector<Rows2> results{Rows2(DType::bf16, {rows, 1024})};
+    const auto wanted = c.run(*gpu, "linear.cuda+add", results);
+    int tried = 0;
+    for (const KernelConfig& config : kernel->space(c.problem(*gpu, results))) {
+      const auto found = c.with(config).run(*gpu, "linear.cuda+add", results);
+      CHECK_MESSAGE(found[0].bytes == wanted[0].bytes, to_string(config));
+      ++tried;
+    }
+    CHECK(tried >= 3);
+  }
+}
+
+TEST_CASE("recorded steps give the tokens of launched ones, while batches grow and shrink") {
+  const auto gpu = open_gpu();
+  if (gpu == nullptr) return;
+  for (const char* name : {"llama-gqa", "gemma3-plain"}) {
+    const auto golden = golden::read_case(kModels / name);
+    REQUIRE_MESSAGE(golden.ok(), golden.status().message());
+    std::vector<std::vector<int32_t>> all[2];
+    for (const bool recorded : {false, true}) {
+      LoadWish wish{.context = 256, .max_step_tokens = 64, .max_sequences = 8};
+      wish.record_steps = recorded;
+      auto model = load(*gpu, kModels / name, wish);
+      REQUIRE_MESSAGE(model.ok(), model.status().message());
+      PlanExecutor& executor = *model->executor;
+      const auto step = [&](const std::vector<Rows>& rows) {
+        auto out = executor.run(step_of(executor.limits(), rows));
+        REQUIRE_MESSAGE(out.ok(), out.status().message());
+        return out->ids;
+      };
+      std::vector<int32_t> last(8);
+      const auto length = static_cast<int32_t>(golden->prompt.size());
+      for (int32_t s = 0; s < 8; ++s) last[static_cast<size_t>(s)] = step({{golden->prompt, 0, s, false}}).back();
+      int32_t position = length;
+      for (const int32_t batch : {1, 3, 8, 3, 1, 8})
+        for (int32_t t = 0; t < 6; ++t, ++position) {
+          // Those that do not take part this time take part with what they had: positions must have no gap.
+          for (int32_t begin = 0; begin < 8; begin += batch) {
+            std::vector<Rows> rows;
+            for (int32_t s = begin; s < std::min(begin + batch, 8); ++s)
+              rows.push_back({{last[static_cast<size_t>(s)]}, position, s, false});
+            const auto ids = step(rows);
+            std::ranges::copy(ids, last.begin() + begin);
+          }
+          all[recorded].push_back(last);
+        }
+      if (recorded) CHECK(executor.recordings()->played() > 40);
+    }
+    CHECK(all[0] == all[1]);
+  }
+}
