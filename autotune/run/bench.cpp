@@ -204,6 +204,11 @@ Result<ProblemBench::Prepared> ProblemBench::prepare(const KernelCandidate& kern
   return out;
 }
 
+void ProblemBench::refresh() noexcept {
+  memory_.scratch.reset();
+  next_ += copies_.size() / 2 + 1;
+}
+
 Status ProblemBench::launch(const Prepared& prepared, int64_t rows, int64_t first_row) {
   if (first_row + rows > most_rows_) return failure(Code::internal, "a bench of ", most_rows_, " rows");
   std::vector<TensorView> inputs, outputs;

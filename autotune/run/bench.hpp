@@ -34,6 +34,9 @@ class ProblemBench {
   Status launch(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
   // The results' bytes of one launch that is waited for, [result][row]; what the kernel left out is 0x77.
   Result<std::vector<std::vector<std::byte>>> results(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
+  // For a second opinion: scratch is allocated anew by the next prepare(), and launches go on half a turn further in
+  // the copies of the weights. What was prepared before must not be launched any more.
+  void refresh() noexcept;
   Stream& stream() noexcept { return *stream_; }
   int64_t weight_bytes() const noexcept { return matrix_bytes_; }  // of matrices, as they lie, that a launch reads
   int64_t activation_bytes(int64_t rows) const noexcept;
@@ -57,8 +60,8 @@ class ProblemBench {
   const Problem problem_;
   BenchMemory& memory_;
   std::unique_ptr<Stream> stream_;
-  std::vector<std::vector<std::byte>> heads_;     // of the weights, on the host
-  std::vector<std::vector<WeightView>> copies_;   // by copy
+  std::vector<std::vector<std::byte>> heads_;    // of the weights, on the host
+  std::vector<std::vector<WeightView>> copies_;  // by copy
   std::vector<Part> inputs_, results_;
   size_t next_ = 0;
   int64_t matrix_bytes_ = 0, most_rows_ = 0;

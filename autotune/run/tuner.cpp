@@ -13,6 +13,7 @@ namespace {
 
 constexpr StoppingRule kQuick{.least = 3, .most = 5, .spread = 0.03, .seconds = 0.06, .hopeless = 1.25};
 constexpr StoppingRule kFinal{.least = 7, .most = 25, .spread = 0.008, .seconds = 0.12, .hopeless = 1.25};
+constexpr StoppingRule kConfirm{.least = 11, .most = 25, .spread = 0.008, .seconds = 0.3, .hopeless = 1.25};
 constexpr double kLeastGain = 0.01;          // what is less faster than the default than this does not replace it
 constexpr double kLeastNumericsGain = 0.03;  // over all rows points, for another order of sums than the first
 constexpr double kUnit = 250e-6;             // seconds that one measured unit of launches takes at least
@@ -24,8 +25,8 @@ class Tuner {
   Tuner(Device& device, const DeviceInfo& info, const Registry& registry, TuningDatabase& database,
         const TunerOptions& options)
       : device_(device), info_(info), registry_(registry), database_(database), o_(options) {
-    timer_ = options.timer != nullptr ? options.timer
-                                      : static_cast<LaunchTimer*>(device.query(LaunchTimer::kInterface));
+    timer_ =
+        options.timer != nullptr ? options.timer : static_cast<LaunchTimer*>(device.query(LaunchTimer::kInterface));
     if (timer_ == nullptr) timer_ = &wall_;
     now_ = options.now ? options.now : [] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -117,7 +118,7 @@ class Tuner {
   Status compare_orders(const TuningProblem& p, const std::string& layout, const std::vector<std::string>& offered,
                         NumericsChoice& choice) {
     show("which order of sums, " + first_op_of(p.printed));
-    TARE_ASSIGN_OR_RETURN(ProblemBench* bench, bench_for(p, layout));
+    TARE_ASSIGN_OR_RETURN(ProblemBench * bench, bench_for(p, layout));
     std::vector<double> logs(offered.size());
     std::vector<int64_t> at{p.points.front(), p.points[p.points.size() / 2], p.points.back()};
     at.erase(std::unique(at.begin(), at.end()), at.end());
@@ -146,8 +147,8 @@ class Tuner {
   Result<ProblemBench*> bench_for(const TuningProblem& p, const std::string& layout) {
     if (bench_ != nullptr && bench_is_ == std::pair(p.printed, layout)) return bench_.get();
     bench_.reset();
-    TARE_ASSIGN_OR_RETURN(bench_, ProblemBench::create(device_, registry_, p.problem, layout, p.points.back(),
-                                                       o_.cold_bytes, memory_));
+    TARE_ASSIGN_OR_RETURN(
+        bench_, ProblemBench::create(device_, registry_, p.problem, layout, p.points.back(), o_.cold_bytes, memory_));
     bench_is_ = {p.printed, layout};
     return bench_.get();
   }
@@ -184,6 +185,20 @@ class Tuner {
     return true;
   }
 
+  // What a difference of two medians has to exceed: the spread, and where there were few rounds two standard errors of
+  // the difference (of a median: 1.25 * 1.48 * the median distance over the root of the rounds, were times normal).
+  static double noise_of(const Timing& t) {
+    return t.spread * std::max(1.0, 5.2 / std::sqrt(static_cast<double>(std::max(1, t.rounds))));
+  }
+  // Of a contestant beside the default of the same round, at the first and the last row count of the bucket.
+  static SearchCost cost_beside(const Timing& first0, const Timing& last0, const Timing& first, const Timing& last,
+                                int64_t first_rows) {
+    SearchCost out{last.median, std::max({noise_of(last), noise_of(last0), kLeastGain * last0.median}), ""};
+    if (first.median - first0.median > std::max(first0.spread, kLeastGain * first0.median))
+      out.refused = text("slower than the default at ", first_rows, " rows");
+    return out;
+  }
+
   Status tune(const TuningProblem& p, const TuningKey& key) {
     KeyOutcome outcome{.key = key};
     TARE_ASSIGN_OR_RETURN(const bool known, is_known(key, outcome));
@@ -204,15 +219,14 @@ class Tuner {
     }
     TARE_ASSIGN_OR_RETURN(ProblemBench* const bench, bench_for(p, key.layout));
     if (gate_ == nullptr) {
-      TARE_ASSIGN_OR_RETURN(gate_, ExactnessGate::create(device_, registry_, p.problem, key.layout, key.numerics,
-                                                         p.points.back()));
+      TARE_ASSIGN_OR_RETURN(
+          gate_, ExactnessGate::create(device_, registry_, p.problem, key.layout, key.numerics, p.points.back()));
     }
     std::vector<int64_t> edges{key.rows};
     if (first_of_bucket(key.rows) != key.rows) edges.push_back(first_of_bucket(key.rows));
     const auto gate = [&](const Contestant& c) -> Result<std::string> {
       TARE_ASSIGN_OR_RETURN(const std::string reason, gate_->check(*bench, c, key.rows, edges));
-      if (!reason.empty())
-        out_.failures.push_back({key, std::string(c.kernel->id()), to_string(c.config), reason});
+      if (!reason.empty()) out_.failures.push_back({key, std::string(c.kernel->id()), to_string(c.config), reason});
       return reason;
     };
     // The default itself has to pass; where it does not, the first that does takes its place.
@@ -247,6 +261,10 @@ class Tuner {
     int64_t launches = 1;
     std::vector<Timing> first_edge, last_edge;
     std::vector<size_t> finalists;
+    struct {
+      size_t challenger = 0;
+      std::vector<Timing> first, last;  // of the challenger and the default
+    } again;
 
     SearchCallbacks callbacks;
     callbacks.quick = [&](size_t c) -> Result<SearchCost> {
@@ -283,13 +301,28 @@ class Tuner {
       }
       finalists.assign(last.begin(), last.end());
       std::vector<SearchCost> costs;
-      for (size_t i = 0; i < last.size(); ++i) {
-        const Timing &f = first_edge[i], &f0 = first_edge[0], &l = last_edge[i], &l0 = last_edge[0];
-        costs.push_back({l.median, std::max({l.spread, l0.spread, kLeastGain * l0.median}), ""});
-        if (i > 0 && f.median - f0.median > std::max(f0.spread, kLeastGain * f0.median))
-          costs.back().refused = text("slower than the default at ", edges.back(), " rows");
-      }
+      for (size_t i = 0; i < last.size(); ++i)
+        costs.push_back(cost_beside(first_edge[0], last_edge[0], first_edge[i], last_edge[i], edges.back()));
       return costs;
+    };
+    // Fresh instances and scratch, other copies of the weights first, the challenger before the default.
+    callbacks.confirm = [&](size_t c) -> Result<std::array<SearchCost, 2>> {
+      std::vector<ProblemBench::Prepared> prepared;
+      bench->refresh();
+      for (const size_t one : {c, size_t{0}}) {
+        TARE_ASSIGN_OR_RETURN(auto made, bench->prepare(*contestants[one].kernel, contestants[one].config, key.rows));
+        prepared.push_back(std::move(made));
+      }
+      std::vector<Timing> first;
+      if (edges.size() > 1) {
+        TARE_ASSIGN_OR_RETURN(first, time(*bench, prepared, edges[1], kConfirm, launches));
+      }
+      TARE_ASSIGN_OR_RETURN(auto last, time(*bench, prepared, key.rows, kConfirm, launches));
+      if (first.empty()) first = last;
+      const std::array<SearchCost, 2> out{cost_beside(first[1], last[1], first[1], last[1], edges.back()),
+                                          cost_beside(first[1], last[1], first[0], last[0], edges.back())};
+      again = {.challenger = c, .first = std::move(first), .last = std::move(last)};
+      return out;
     };
     callbacks.save = [&](size_t c, const SearchCost& cost) { return save(key, contestants[c], cost); };
     callbacks.out_of_time = [&] { return is_over(); };
@@ -309,11 +342,18 @@ class Tuner {
     for (TriedOutcome& t : tried)
       if (!t.name.empty()) outcome.tried.push_back(std::move(t));
     outcome.measured = static_cast<int64_t>(found.measured), outcome.pruned = static_cast<int64_t>(found.pruned);
-    outcome.resumed = static_cast<int64_t>(found.resumed);
+    outcome.resumed = static_cast<int64_t>(found.resumed),
+    outcome.unconfirmed = static_cast<int64_t>(found.unconfirmed);
     if (!found.complete) return {};  // what was tried is kept; the next run goes on
     const auto finalist = [&](size_t c) {
       return static_cast<size_t>(std::ranges::find(finalists, c) - finalists.begin());
     };
+    if (found.best != 0) {
+      // Of a winner the second figures are kept: they took no part in making it the winner.
+      const size_t at = finalist(again.challenger);
+      first_edge[at] = again.first[0], first_edge[0] = again.first[1];
+      last_edge[at] = again.last[0], last_edge[0] = again.last[1];
+    }
     const Timing& best = last_edge[finalist(found.best)];
     out_.bytes_per_second = std::max(
         out_.bytes_per_second, o_.bytes_per_second > 0 ? static_cast<double>(bench->weight_bytes()) / best.median : 0);
@@ -358,8 +398,7 @@ class Tuner {
   double roofline_of(const ProblemBench& bench, const TuningKey& key, double operations) {
     if (out_.bytes_per_second <= 0) return 0;
     if (!out_.peaks.contains(key.numerics))
-      out_.peaks[key.numerics] =
-          peak_operations(device_, info_, registry_, key.numerics, *timer_);
+      out_.peaks[key.numerics] = peak_operations(device_, info_, registry_, key.numerics, *timer_);
     const double bytes = static_cast<double>(bench.weight_bytes() + bench.activation_bytes(key.rows));
     const double peak = out_.peaks[key.numerics];
     return std::max(bytes / out_.bytes_per_second, peak > 0 ? operations / peak : 0);

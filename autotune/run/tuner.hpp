@@ -16,19 +16,19 @@ struct TunerProgress {
   std::string doing;            // "w12/cpu-tiles, 8 rows of linear/1 ..."
 };
 struct TunerOptions {
-  std::vector<std::string> layouts = {};  // codes or ids; empty: all
-  double budget = 0;                 // seconds; 0: none
+  std::vector<std::string> layouts = {};    // codes or ids; empty: all
+  double budget = 0;                        // seconds; 0: none
   int64_t cold_bytes = int64_t{256} << 20;  // copies of the weights must exceed it: twice the last cache's bytes
-  double bytes_per_second = 0;       // of the device's memory; 0: unknown, then nothing is pruned by it
-  bool every_numerics = false;       // not only the order of sums that is kept
+  double bytes_per_second = 0;              // of the device's memory; 0: unknown, then nothing is pruned by it
+  bool every_numerics = false;              // not only the order of sums that is kept
   // Orders of sums that are not kept yet are measured; else selection's first one is kept, so that what is tuned gives
   // the tokens that it gave before.
   bool choose_numerics = false;
-  std::string versions = {};              // provenance: "tare 0.1.0"
+  std::string versions = {};  // provenance: "tare 0.1.0"
   std::function<void(const TunerProgress&)> progress = {};
-  std::function<bool()> stopped = {};     // asked between two candidates
-  std::function<double()> now = {};       // seconds, for the budget
-  LaunchTimer* timer = nullptr;      // null: the device's own, else the wall
+  std::function<bool()> stopped = {};  // asked between two candidates
+  std::function<double()> now = {};    // seconds, for the budget
+  LaunchTimer* timer = nullptr;        // null: the device's own, else the wall
 };
 
 struct TriedOutcome {
@@ -40,20 +40,21 @@ struct KeyOutcome {
   enum class State : uint8_t { tuned, known, unfinished, failed };
   TuningKey key;
   State state = State::unfinished;
-  TuningEntry entry = {};           // of tuned and known ones
+  TuningEntry entry = {};                // of tuned and known ones
   std::vector<TriedOutcome> tried = {};  // the default first
-  double baseline_first_us = 0;     // the default at the bucket's first row count
+  double baseline_first_us = 0;          // the default at the bucket's first row count
   int64_t measured = 0, pruned = 0, resumed = 0;
-  double roofline_us = 0;           // 0: unknown
-  std::string note = {};            // why it failed
+  int64_t unconfirmed = 0;  // beat the default in the final round, and not when both were measured again
+  double roofline_us = 0;   // 0: unknown
+  std::string note = {};    // why it failed
 };
 struct GateFailure {
   TuningKey key;
   std::string kernel, config, reason;
 };
 struct NumericsChoice {
-  std::string problem, numerics;  // first op's printed form
-  bool kept = false;              // from an earlier run
+  std::string problem, numerics;                         // first op's printed form
+  bool kept = false;                                     // from an earlier run
   std::vector<std::pair<std::string, double>> measured;  // id and its time beside the first's; empty: not measured
 };
 struct TunerOutcome {

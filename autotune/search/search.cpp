@@ -3,6 +3,22 @@
 #include <algorithm>
 
 namespace tare {
+namespace {
+
+// Faster beyond the noise of both.
+bool beats(const SearchCost& cost, const SearchCost& standard) {
+  return standard.seconds - cost.seconds > std::max(cost.spread, standard.spread);
+}
+// Positions of what beats the first, the default, fastest first.
+std::vector<size_t> winners(std::span<const SearchCost> costs) {
+  std::vector<size_t> out;
+  for (size_t i = 1; i < costs.size(); ++i)
+    if (costs[i].refused.empty() && beats(costs[i], costs[0])) out.push_back(i);
+  std::ranges::sort(out, {}, [&](size_t i) { return costs[i].seconds; });
+  return out;
+}
+
+}  // namespace
 
 Result<SearchOutcome> search(std::span<const SearchCandidate> candidates, const SearchCallbacks& callbacks,
                              size_t finalists) {
@@ -47,13 +63,19 @@ Result<SearchOutcome> search(std::span<const SearchCandidate> candidates, const 
   if (costs.size() != last.size()) return failure(Code::internal, "a final round gave ", costs.size(), " costs");
   out.default_cost = out.best_cost = costs[0];
   size_t best = 0;
-  for (size_t i = 1; i < last.size(); ++i) {
-    if (!costs[i].refused.empty() || costs[i].seconds >= costs[best].seconds) continue;
-    // The default is left only for what is faster beyond the noise of both.
-    if (best == 0 && costs[0].seconds - costs[i].seconds <= std::max(costs[i].spread, costs[0].spread)) continue;
-    best = i;
+  for (const size_t i : winners(costs)) {
+    if (!callbacks.confirm) {
+      best = i, out.best_cost = costs[i];
+      break;
+    }
+    TARE_ASSIGN_OR_RETURN(const auto again, callbacks.confirm(last[i]));
+    if (again[1].refused.empty() && beats(again[1], again[0])) {
+      best = i, out.default_cost = again[0], out.best_cost = again[1];
+      break;
+    }
+    ++out.unconfirmed;
   }
-  out.best = last[best], out.best_cost = costs[best];
+  out.best = last[best];
   for (size_t i = 0; i < last.size(); ++i)
     if (i != best && costs[i].refused.empty() && (!out.runner_up || costs[i].seconds < out.runner_up_cost.seconds))
       out.runner_up = last[i], out.runner_up_cost = costs[i];

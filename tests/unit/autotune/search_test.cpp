@@ -65,6 +65,28 @@ TEST_CASE("a search prunes, refuses, resumes, saves each and never leaves the de
   CHECK(outcome->pruned == 1);
   CHECK(saved.empty());
 
+  // What does not win again makes room for the next that does, or for the default.
+  candidates = {named("default"), named("a"), named("wrong bits"), named("b")};
+  cost = {10, 7, 3, 8};
+  std::vector<size_t> asked;
+  std::vector<double> second{10, 10.5, 0, 8.5};
+  callbacks.confirm = [&](size_t c) -> Result<std::array<SearchCost, 2>> {
+    asked.push_back(c);
+    return std::array{SearchCost{second[0], 0.1, ""}, SearchCost{second[c], 0.1, ""}};
+  };
+  outcome = search(candidates, callbacks);
+  CHECK(outcome->best == 3);
+  CHECK(outcome->best_cost.seconds == 8.5);
+  CHECK(outcome->unconfirmed == 1);
+  CHECK(*outcome->runner_up == 1);
+  CHECK((asked == std::vector<size_t>{1, 3}));
+  second = {10, 10.5, 0, 9.95};
+  outcome = search(candidates, callbacks);
+  CHECK(outcome->best == 0);
+  CHECK(outcome->best_cost.seconds == 10);
+  CHECK(outcome->unconfirmed == 2);
+  callbacks.confirm = {};
+
   callbacks.out_of_time = [] { return true; };
   const std::vector<SearchCandidate> fresh{named("default"), named("a")};
   outcome = search(fresh, callbacks);
