@@ -1,9 +1,11 @@
 // Lanes are outputs, each with one chain of multiply-adds in order of K, as in the dense kernel. One row is multiplied
-// straight from w12's bytes; more rows, and w11 always, share a panel that is decoded into the first cache.
+// straight from the bytes, of w11 by vectors of 8 numbers alone; more rows share a panel that is decoded into the first
+// cache.
 #include "plugins/linear/coded_highway_multiply.hpp"
 
 #include "plugins/linear/coded_backend.hpp"
 #include "plugins/linear/coded_pack.hpp"
+#include "plugins/linear/expand_table.hpp"
 
 // clang-format off
 #include "plugins/linear/cpu_highway_targets.hpp"
@@ -132,55 +134,139 @@ HWY_INLINE void decode_split(const CodedMatrix& m, const std::byte* w, uint32_t 
     }
 }
 
-// 8 codes of 3 bits, a byte each.
-HWY_INLINE uint64_t spread_codes(const uint8_t* at) {
-  uint64_t x = at[0] | at[1] << 8 | static_cast<uint64_t>(at[2]) << 16;
-  x = (x | x << 20) & 0x00000fff00000fffu;
-  x = (x | x << 10) & 0x003f003f003f003fu;
-  return (x | x << 5) & 0x0707070707070707u;
+// What w11 is decoded in: one or two blocks of 16 bytes.
+using D = hn::CappedTag<uint8_t, 32>;
+constexpr int kBlocks = static_cast<int>(hn::MaxLanes(D())) / 16;
+
+struct TriplesTables {
+  hn::Vec<D> exponents, place;
+  hn::Vec<hn::Repartition<uint32_t, D>> shift;
+  HWY_INLINE explicit TriplesTables(const CodedMatrix& m) {
+    const D d;
+    HWY_ALIGN uint8_t table[16], places[32];
+    std::memcpy(table, m.header->table, 16);
+    table[0] = 0;  // the escape: its exponent is put in
+    // Four codes are 12 bits: each lane of 32 bits takes the two bytes that hold its four.
+    for (int lane = 0; lane < 8; ++lane)
+      for (int byte = 0; byte < 4; ++byte)
+        places[4 * lane + byte] = static_cast<uint8_t>(byte < 2 ? lane * 12 / 8 + byte : 0x80);
+    exponents = hn::LoadDup128(d, table), place = hn::Load(d, places);
+    const hn::Repartition<uint32_t, D> u;
+    shift = hn::ShiftLeft<2>(hn::And(hn::Iota(u, 0), hn::Set(u, 1)));  // 0, 4, 0, 4, ..
+  }
+};
+// Numbers with 3 bits each, a byte each.
+HWY_INLINE hn::Vec<D> spread_codes(const uint8_t* at, const TriplesTables& t) {
+  const D d;
+  const hn::Repartition<uint32_t, D> u;
+  auto x = hn::Shr(hn::BitCast(u, hn::TableLookupBytesOr0(hn::LoadDup128(d, at), t.place)), t.shift);
+  x = hn::And(x, hn::Set(u, 0xfffu));
+  x = hn::And(hn::Or(x, hn::ShiftLeft<10>(x)), hn::Set(u, 0x003f003fu));
+  return hn::BitCast(d, hn::And(hn::Or(x, hn::ShiftLeft<5>(x)), hn::Set(u, 0x07070707u)));
 }
-HWY_INLINE void decode_triples(const CodedMatrix& m, const std::byte* chunk, EscapeCursor& escapes, std::byte* panel,
-                               int64_t prefetch) {
-  const B b;
-  const hn::RepartitionToWide<B> wide;
-  const auto table = hn::LoadDup128(b, m.header->table);
+// The next escapes of a block where its mask has bits, zeros elsewhere: the two halves' shuffles come from a table, the
+// second one moved on by the first one's count.
+HWY_INLINE hn::Vec<hn::Full128<uint8_t>> escape_places(uint32_t mask) {
+  const hn::Full128<uint8_t> d;
+  const hn::Full64<uint8_t> h;
+  const auto both = hn::Combine(d, hn::Load(h, kExpand.place[mask >> 8]), hn::Load(h, kExpand.place[mask & 255]));
+  return hn::Add(both, hn::Load(d, kExpand.behind[__builtin_popcount(mask & 255)]));
+}
+template <class Blocks>  // D: where a branch is not taken it is not compiled either
+HWY_INLINE hn::Vec<Blocks> expand_escapes(uint64_t mask, EscapeCursor& escapes) {
+  const hn::Full128<uint8_t> q;
+  const auto take = [&](uint32_t part) HWY_ATTR {
+    const auto bytes = hn::LoadU(q, reinterpret_cast<const uint8_t*>(escapes.at));
+    escapes.at += __builtin_popcount(part);
+    return hn::TableLookupBytesOr0(bytes, escape_places(part));
+  };
+  const auto first = take(static_cast<uint32_t>(mask) & 0xffff);
+  if constexpr (hn::MaxLanes(Blocks()) == 16) {
+    return first;
+  } else {
+    const auto second = take(static_cast<uint32_t>(mask >> 16) & 0xffff);
+    return hn::Combine(Blocks(), second, first);
+  }
+}
+
+// One record: `use(v, first pair, second pair)` for its 4 or 2 vectors.
+template <class Fn>
+HWY_INLINE void triples_record(const uint8_t* chunk, int record, int tile, const TriplesTables& tables,
+                               EscapeCursor& escapes, const Fn& use) {
+  const D d;
+  const hn::RepartitionToWide<D> wide;
+  const uint8_t* const packed = chunk + triples_codes_at(record, tile);
+  HWY_UNROLL(4)
+  for (int v = 0; v < 4 / kBlocks; ++v) {
+    const auto codes = spread_codes(packed + v * 6 * kBlocks, tables);
+    uint8_t bits[8] = {};
+    hn::StoreMaskBits(d, hn::Eq(codes, hn::Zero(d)), bits);
+    uint64_t escaped;
+    std::memcpy(&escaped, bits, 8);
+    const auto exponent = hn::Or(hn::TableLookupBytes(tables.exponents, codes), expand_escapes<D>(escaped, escapes));
+    const auto low = hn::Load(d, chunk + triples_low_at(record, tile) + v * 16 * kBlocks);
+    const auto turned = [&](hn::Vec<D> pair) HWY_ATTR {  // the sign to the top
+      const auto number = hn::BitCast(wide, pair);
+      return hn::BitCast(d, hn::Or(hn::ShiftRight<1>(number), hn::ShiftLeft<15>(number)));
+    };
+    use(v, turned(hn::InterleaveLower(d, low, exponent)), turned(hn::InterleaveUpper(d, low, exponent)));
+  }
+}
+
+HWY_INLINE void decode_triples(const TriplesTables& tables, const std::byte* chunk, EscapeCursor& escapes,
+                               std::byte* panel, int64_t prefetch) {
+  const D d;
   const auto* const from = reinterpret_cast<const uint8_t*>(chunk);
-  HWY_ALIGN uint8_t bytes[64];
   for (int record = 0; record < 8; ++record)
     for (int t = 0; t < 4; ++t) {
       if (prefetch != 0) HWY_UNROLL(2)
       for (int line = 0; line < 2; ++line) hwy::Prefetch(chunk + prefetch + (record * 4 + t) * 88 + line * 64);
-      const uint8_t* const packed = from + triples_codes_at(record, t);
-      for (int group = 0; group < 8; ++group) {
-        const uint64_t codes = spread_codes(packed + group * 3);
-        std::memcpy(bytes + group * 8, &codes, 8);
-      }
-      uint64_t escaped = 0;
-      HWY_UNROLL(4)
-      for (int v = 0; v < kParts; ++v) {
-        const auto codes = hn::Load(b, bytes + v * hn::MaxLanes(b));
-        uint8_t bits[8] = {};
-        hn::StoreMaskBits(b, hn::Eq(codes, hn::Zero(b)), bits);
-        uint64_t mask;
-        std::memcpy(&mask, bits, 8);
-        escaped |= mask << (v * hn::MaxLanes(b) % 64);
-        hn::Store(hn::TableLookupBytes(table, codes), b, bytes + v * hn::MaxLanes(b));
-      }
-      for (; escaped != 0; escaped &= escaped - 1, ++escapes.at)
-        bytes[__builtin_ctzll(escaped)] = static_cast<uint8_t>(*escapes.at);
       auto* const to = reinterpret_cast<uint8_t*>(panel + t * kTileBytes + record * 128);
-      HWY_UNROLL(4)
-      for (int v = 0; v < kParts; ++v) {
-        const auto low = hn::Load(b, from + triples_low_at(record, t) + v * hn::MaxLanes(b));
-        const auto exponent = hn::Load(b, bytes + v * hn::MaxLanes(b));
-        const auto store = [&](hn::Vec<B> turned, uint8_t* at) HWY_ATTR {
-          const auto number = hn::BitCast(wide, turned);
-          hn::Store(hn::BitCast(b, hn::Or(hn::ShiftRight<1>(number), hn::ShiftLeft<15>(number))), b, at);
-        };
-        store(hn::InterleaveLower(b, low, exponent), to + v * hn::MaxLanes(b));
-        store(hn::InterleaveUpper(b, low, exponent), to + 64 + v * hn::MaxLanes(b));
-      }
+      triples_record(from, record, t, tables, escapes, [&](int v, hn::Vec<D> first, hn::Vec<D> second) HWY_ATTR {
+        hn::Store(first, d, to + v * 16 * kBlocks);
+        hn::Store(second, d, to + 64 + v * 16 * kBlocks);
+      });
     }
+}
+
+// One row straight from the bytes, where a vector of numbers is a vector of sums.
+template <class Blocks>
+void multiply_triples_row(const CodedMatrix& m, int64_t strip, int64_t chunks, const float* x, int64_t prefetch,
+                          float* sums) {
+  if constexpr (kLanes * 4 == hn::MaxLanes(Blocks())) {
+    const F f;
+    const U u;
+    constexpr int kVectors = 4 * kParts;
+    const TriplesTables tables(m);
+    const auto upper_half = hn::Set(u, 0xffff0000u);
+    EscapeCursor escapes{m.escapes(strip)};
+    hn::Vec<F> sum[kVectors];
+    HWY_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v) sum[v] = hn::Zero(f);
+    const std::byte* w = m.strip(strip);
+    for (int64_t c = 0; c < chunks; ++c, w += chunk_bytes(Coding::triples))
+      for (int record = 0; record < 8; ++record, x += 4) {
+        const auto x0 = hn::Set(f, x[0]), x1 = hn::Set(f, x[1]), x2 = hn::Set(f, x[2]), x3 = hn::Set(f, x[3]);
+        HWY_UNROLL(4)
+        for (int t = 0; t < 4; ++t) {
+          for (int line = t * 6 / 4; line < (t + 1) * 6 / 4;
+               ++line)  // five and a half lines a record, never in a burst
+            hwy::Prefetch(w + prefetch + record * 352 + line * 64);
+          triples_record(reinterpret_cast<const uint8_t*>(w), record, t, tables, escapes,
+                         [&](int v, hn::Vec<Blocks> first_pair, hn::Vec<Blocks> second_pair) HWY_ATTR {
+                           const auto first = hn::BitCast(u, first_pair), second = hn::BitCast(u, second_pair);
+                           auto s = sum[t * kParts + v];
+                           s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(first)), x0, s);
+                           s = hn::MulAdd(hn::BitCast(f, hn::And(first, upper_half)), x1, s);
+                           s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(second)), x2, s);
+                           s = hn::MulAdd(hn::BitCast(f, hn::And(second, upper_half)), x3, s);
+                           sum[t * kParts + v] = s;
+                         });
+        }
+      }
+    HWY_UNROLL(16)
+    for (int v = 0; v < kVectors; ++v) hn::StoreU(sum[v], f, sums + v * kLanes);
+  }
 }
 
 #endif  // HWY_SCALAR
@@ -248,6 +334,11 @@ void multiply(const CodedMatrix& m, const MultiplyBlock& b) {
       multiply_split_row(m, strip, chunks, x, b.prefetch, sums);
       continue;
     }
+    if (!split && kLanes == 8 && b.rows == 1) {
+      multiply_triples_row<D>(m, strip, chunks, x, b.prefetch, sums);
+      continue;
+    }
+    const TriplesTables tables(m);
 #endif
     const std::byte* const w = m.strip(strip);
     EscapeCursor escapes{m.escapes(strip)};
@@ -267,7 +358,7 @@ void multiply(const CodedMatrix& m, const MultiplyBlock& b) {
         if (split)
           decode_split(m, from, record_index(first + c, 0, 0), escapes, word, to, b.prefetch);
         else
-          decode_triples(m, from, escapes, to, b.prefetch);
+          decode_triples(tables, from, escapes, to, b.prefetch);
 #endif
       }
       for (int64_t r = 0; r < b.rows; r += kMostRows)
