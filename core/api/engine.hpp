@@ -27,6 +27,23 @@ struct SamplingParameters {
   bool operator==(const SamplingParameters&) const = default;
 };
 
+// What a model's requests sample with where they say nothing; absent: as SamplingParameters has it. [any thread]
+struct SamplingDefaults {
+  std::optional<float> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int32_t> top_k;
+  // These, and what is absent here from `other`.
+  SamplingDefaults or_else(const SamplingDefaults& other) const {
+    return {temperature ? temperature : other.temperature, top_p ? top_p : other.top_p, min_p ? min_p : other.min_p,
+            repetition_penalty ? repetition_penalty : other.repetition_penalty, top_k ? top_k : other.top_k};
+  }
+  void apply(SamplingParameters& to) const {
+    to.temperature = temperature.value_or(to.temperature), to.top_p = top_p.value_or(to.top_p);
+    to.min_p = min_p.value_or(to.min_p), to.top_k = top_k.value_or(to.top_k);
+    to.repetition_penalty = repetition_penalty.value_or(to.repetition_penalty);
+  }
+  bool operator==(const SamplingDefaults&) const = default;
+};
+
 enum class FinishReason : uint8_t { none, stop, length, cancelled, error };
 
 struct GenerateRequest {
@@ -67,6 +84,7 @@ struct ServedModel {
   int32_t context = 0;  // most tokens of prompt and output together
   int32_t vocabulary = 0;
   const TextModel* text = nullptr;  // may be null: then only token ids are taken
+  SamplingDefaults sampling = {};   // for front ends to fill requests with: the engine takes them as they come
 };
 
 struct EngineStatistics {

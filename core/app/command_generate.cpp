@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "core/app/cli.hpp"
+#include "core/app/generation_config.hpp"
 #include "core/app/interrupt.hpp"
 #include "core/engine/engine_set.hpp"
 
@@ -19,7 +20,8 @@ struct Options {
   std::vector<int32_t> tokens;
   bool chat = false, raw = false, as_json = false, ignore_eos = false;
   int32_t max_tokens = 128;
-  SamplingParameters sampling;
+  SamplingDefaults asked;
+  std::string generation_config = "auto";
   int64_t seed = -1;
 };
 
@@ -54,6 +56,15 @@ int run(const CommandLine& line, const Options& o) {
   auto engine = EngineSet::start(std::move(models));
   if (!engine.ok()) return fail(engine.status());
 
+  SamplingDefaults theirs;
+  if (o.generation_config == "auto") {
+    std::vector<std::string> notes;
+    theirs = read_generation_config(running->model.checkpoint.text.generation_config_json, notes);
+    for (const std::string& note : notes) host->log().warning(note);
+  }
+  SamplingParameters sampling;
+  o.asked.or_else(theirs).apply(sampling);
+
   std::promise<GenerateEvent> ended;
   std::string output;
   std::vector<int32_t> ids;
@@ -61,7 +72,7 @@ int run(const CommandLine& line, const Options& o) {
   Clock::time_point first{}, last{};
   GenerateRequest request{.model = running->model.name,
                           .prompt = *tokens,
-                          .sampling = o.sampling,
+                          .sampling = sampling,
                           .choice = 0,
                           .max_tokens = o.max_tokens,
                           .stop = {},
@@ -121,10 +132,15 @@ void add_generate(CLI::App& app, CommandLine& line) {
   command->add_flag("--chat", o->chat, "Put the prompt into the model's chat template as a user's message");
   command->add_flag("--raw", o->raw, "Special tokens written in the prompt stay plain text");
   command->add_option("--max-tokens,-n", o->max_tokens, "Most tokens to generate")->check(CLI::PositiveNumber);
-  command->add_option("--temperature", o->sampling.temperature, "0: greedy")->check(CLI::NonNegativeNumber);
-  command->add_option("--top-p", o->sampling.top_p, "Nucleus")->check(CLI::Range(0.0, 1.0));
-  command->add_option("--top-k", o->sampling.top_k, "0: off")->check(CLI::NonNegativeNumber);
-  command->add_option("--min-p", o->sampling.min_p, "0: off")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--temperature", o->asked.temperature, "0: greedy")->check(CLI::NonNegativeNumber);
+  command->add_option("--top-p", o->asked.top_p, "Nucleus")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--top-k", o->asked.top_k, "0: off")->check(CLI::NonNegativeNumber);
+  command->add_option("--min-p", o->asked.min_p, "0: off")->check(CLI::Range(0.0, 1.0));
+  command->add_option("--repetition-penalty", o->asked.repetition_penalty, "1: off")->check(CLI::Range(0.01, 10.0));
+  command
+      ->add_option("--generation-config", o->generation_config,
+                   "auto: generation_config.json says how to sample where no option does; off: it is not asked")
+      ->check(CLI::IsMember({"auto", "off"}));
   command->add_option("--seed", o->seed, "For the same text again")->check(CLI::NonNegativeNumber);
   command->add_flag("--ignore-eos", o->ignore_eos, "Go on past the end-of-sequence token");
   command->add_flag("--json", o->as_json, "Machine-readable");

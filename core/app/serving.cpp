@@ -4,7 +4,9 @@
 #include <ctime>
 #include <sstream>
 
+#include "core/app/device_use.hpp"
 #include "core/app/explain.hpp"
+#include "core/app/generation_config.hpp"
 #include "core/app/tune_missing.hpp"
 #include "core/app/version.hpp"
 #include "core/base/progress.hpp"
@@ -55,6 +57,17 @@ Result<PlannedModel> plan_one(const Host& host, const ModelSettings& m, const st
   return planned;
 }
 
+SamplingDefaults defaults_of(const Host& host, const LoadedModel& model, bool off) {
+  if (off) return {};
+  std::vector<std::string> notes;
+  const SamplingDefaults out = read_generation_config(model.checkpoint.text.generation_config_json, notes);
+  for (const std::string& note : notes) host.log().warning(text("model '", model.name, "': ", note));
+  if (const std::string words = to_string(out); !words.empty())
+    host.log().info(
+        text("model '", model.name, "': generation_config.json samples with ", words, " where a request says nothing"));
+  return out;
+}
+
 // Time, or who may not write, leaves problems to the rule: serving goes on, and says so.
 void measure(const Host& host, const Settings& settings, const std::string& device_id, const PlannedModel& planned,
              const LoadOptions& options, size_t missing) {
@@ -72,10 +85,14 @@ void measure(const Host& host, const Settings& settings, const std::string& devi
 Result<ServingPlan> plan_serving(const Host& host, const Settings& settings, bool may_measure) {
   ServingPlan plan;
   TARE_ASSIGN_OR_RETURN(plan.device_id, chosen_device(host, settings));
-  TARE_ASSIGN_OR_RETURN(DeviceInfo device, info_of(host, plan.device_id));
-  if (device.kind == "cpu" && settings.device_threads > 0) {  // some of its cores are another SKU
-    TARE_ASSIGN_OR_RETURN(const auto opened, host.open_device(device.id, {.threads = settings.device_threads}));
+  DeviceInfo device;
+  // A part of the CPU, of its cores or of its instruction sets, is another SKU: found devices are whole.
+  if (const bool part = plan.device_id.starts_with("cpu:");
+      part || (plan.device_id == "cpu" && settings.device_threads > 0)) {
+    TARE_ASSIGN_OR_RETURN(const auto opened, host.open_device(plan.device_id, {.threads = settings.device_threads}));
     device = opened->info();
+  } else {
+    TARE_ASSIGN_OR_RETURN(device, info_of(host, plan.device_id));
   }
   device = with_sku(std::move(device), sku_table(host.tuning_places(), host.log()));
   plan.device_bytes = device.memory_bytes;
@@ -164,10 +181,14 @@ Result<std::unique_ptr<Serving>> Serving::start(const Host& host, const Settings
                                        .created = std::time(nullptr),
                                        .context = 0,
                                        .vocabulary = 0,
-                                       .text = model.text.get()},
+                                       .text = model.text.get(),
+                                       .sampling = settings.models[i].sampling.or_else(
+                                           defaults_of(host, model, settings.models[i].generation_config_off))},
                              .executor = std::move(model.executor),
                              .options = {.max_queue = settings.queue}});
   }
+  const DeviceInfo info = with_sku(out->device_->info(), sku_table(host.tuning_places(), host.log()));
+  out->mark_ = ServingMark::hold(host.tuning_places().database, info.sku);
   TARE_ASSIGN_OR_RETURN(out->engine_, EngineSet::start(std::move(engine_models)));
   TARE_ASSIGN_OR_RETURN(out->front_end_, front_ends.front()->start(out->server_, *out->engine_, host.log()));
   return out;

@@ -9,6 +9,8 @@
 
 namespace tare {
 
+class ServingMark;
+
 // What `serve --check` prints, and the first thing that serving does: every model planned, nothing allocated.
 struct ServingPlan {
   std::string device_id;
@@ -32,6 +34,7 @@ class Serving {
  private:
   Serving() = default;
   std::unique_ptr<Device> device_;
+  std::unique_ptr<ServingMark> mark_;  // tells autotuners that the device serves
   std::vector<LoadedModel> models_;
   std::unique_ptr<EngineSet> engine_;
   std::unique_ptr<FrontEnd> front_end_;

@@ -193,7 +193,7 @@ SettingRow objective_row(About about) {
   return {about.table,
           about.key,
           Kind::text,
-          "\"latency\", \"balanced\", \"memory\", or a mix such as \"mix:1=0.7,16=0.3\"",
+          "\"latency\", \"throughput\", \"balanced\", \"memory\", or a mix such as \"mix:1=0.7,16=0.3\"",
           about.environment,
           about.meaning,
           [](Settings&, ModelSettings& m, const SettingValue& value) {
@@ -201,6 +201,40 @@ SettingRow objective_row(About about) {
             return word != nullptr && parse_objective(*word, &m);
           },
           [](Settings&, ModelSettings& m) { return json_string(print_objective(m)); }};
+}
+
+// An optional number; "auto": absent. `whole`: an int32_t, else a float.
+template <bool whole, class Field>
+SettingRow sampling_row(std::string_view key, std::string_view meaning, double least, double most, Field field) {
+  return {
+      "model",
+      std::string(key),
+      Kind::text,
+      whole ? text("\"auto\", or a whole number from ", static_cast<int64_t>(least), " to ", static_cast<int64_t>(most))
+            : text("\"auto\", or a number from ", least, " to ", most),
+      "",
+      std::string(meaning),
+      [=](Settings&, ModelSettings& m, const SettingValue& value) {
+        const auto* word = std::get_if<std::string>(&value);
+        const auto* integer = std::get_if<int64_t>(&value);
+        const auto* real = std::get_if<double>(&value);
+        auto& to = field(m.sampling);
+        if (word != nullptr && *word == "auto") {
+          to.reset();
+          return true;
+        }
+        if (integer == nullptr && (whole || real == nullptr)) return false;
+        const double number = integer != nullptr ? static_cast<double>(*integer) : *real;
+        if (!(number >= least && number <= most)) return false;
+        to = static_cast<typename std::decay_t<decltype(to)>::value_type>(number);
+        return true;
+      },
+      [=](Settings&, ModelSettings& m) {
+        const auto& value = field(m.sampling);
+        if (!value) return std::string("\"auto\"");
+        char digits[40];
+        return std::string(digits, std::to_chars(digits, digits + sizeof digits, *value).ptr);
+      }};
 }
 
 #define TARE_FIELD(expression) [](Settings& s, ModelSettings& m) -> auto& { return (void)s, (void)m, expression; }
@@ -253,9 +287,10 @@ std::vector<SettingRow> setting_rows() {
                 "Folders that are searched for plugins, in order. Empty: the folder that belongs to the program."},
                Kind::paths, "a path or a list of paths", TARE_FIELD(s.plugin_path), true));
 
-  add(list_row(
-      {"device", "use", "TARE_DEVICE", "Devices: \"auto\" (a GPU if there is one, else the CPU), \"cpu\", \"cuda:0\"."},
-      Kind::names, "a name or a list of names", TARE_FIELD(s.devices), false));
+  add(list_row({"device", "use", "TARE_DEVICE",
+                "Devices: \"auto\" (a GPU if there is one, else the CPU), \"cpu\", \"cuda:0\"; "
+                "\"cpu:avx2\" (or avx512, sse4, baseline) leaves wider instruction sets of the CPU out."},
+               Kind::names, "a name or a list of names", TARE_FIELD(s.devices), false));
   add(memory_row(
       {"device", "memory", "TARE_MEMORY",
        "A budget that is kept: a share of the device's total, or so many bytes. What does not fit is refused."}));
@@ -294,13 +329,32 @@ std::vector<SettingRow> setting_rows() {
   add(objective_row(
       {"model", "objective", "",
        "What the choice of a layout for each matrix aims at where `layout` names none: latency (the fastest steps of "
-       "one token), balanced (the least time x memory), memory (the least memory), or a mix: the fastest for steps "
-       "of so many tokens, by their shares. Without measurements: plain weights, w12, w11, and smaller ones where "
+       "one token), throughput (the fastest full steps: of max_batch sequences, and of max_step_tokens tokens of "
+       "prompts, as many as four prompt tokens for each answered one make), balanced (the least time x memory), memory "
+       "(the least memory), or a mix: the fastest for steps of so many tokens, by their shares. Without measurements: "
+       "plain weights, w12, w11, and smaller ones where "
        "memory asks for it."}));
   add(size_row({"model", "memory", "",
                 "A cap for this model's weights, workspace and state together; layouts are chosen so that it holds. 0: "
                 "only the device's."},
                0, int64_t{1} << 50, TARE_FIELD(m.memory_bytes)));
+
+  add(choice_row(
+      {"model", "generation_config", "",
+       "How to sample where a request says nothing. auto: as the checkpoint's generation_config.json has it "
+       "(temperature, top_p, top_k, min_p, repetition_penalty; do_sample false is temperature 0). off: that file is "
+       "not asked. The keys below go over it in both cases."},
+      std::array<std::string_view, 2>{"auto", "off"}, TARE_FIELD(m.generation_config_off)));
+#define TARE_SAMPLING(name) [](SamplingDefaults& d) -> auto& { return d.name; }
+  add(sampling_row<false>("temperature", "0: greedy. \"auto\" here and below: as generation_config.json, else 1.", 0,
+                          10000, TARE_SAMPLING(temperature)));
+  add(sampling_row<false>("top_p", "The likeliest tokens that together have this share. Else 1: all.", 1e-6, 1,
+                          TARE_SAMPLING(top_p)));
+  add(sampling_row<true>("top_k", "So many of the likeliest tokens. Else 0: all.", 0, kMost32, TARE_SAMPLING(top_k)));
+  add(sampling_row<false>("min_p", "Tokens with at least this share of the likeliest one's probability. Else 0: all.",
+                          0, 1, TARE_SAMPLING(min_p)));
+  add(sampling_row<false>("repetition_penalty", "Above 1: what was said before is less likely. Else 1.", 0.01, 10,
+                          TARE_SAMPLING(repetition_penalty)));
 
   add(choice_row({"log", "level", "TARE_LOG", "What is below it is not written."},
                  std::array<std::string_view, 4>{"debug", "info", "warning", "error"}, TARE_FIELD(s.log.level)));

@@ -112,7 +112,7 @@ Result<std::vector<std::string>> read_api_keys(const std::string& path) {
   return keys;
 }
 
-constexpr std::string_view kObjectives[] = {"latency", "balanced", "memory"};
+constexpr std::string_view kObjectives[] = {"latency", "throughput", "balanced", "memory"};
 bool parse_objective(std::string_view text, ModelSettings* model) {
   if (auto mix = parse_mix(text)) {
     model->objective = Objective::mix, model->mix = std::move(*mix);

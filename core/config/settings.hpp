@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/api/engine.hpp"
 #include "core/api/front_end.hpp"
 #include "core/api/status.hpp"
 #include "core/base/log.hpp"
@@ -15,7 +16,7 @@
 
 namespace tare {
 
-enum class Objective : uint8_t { latency, balanced, memory, mix };
+enum class Objective : uint8_t { latency, throughput, balanced, memory, mix };
 enum class OnMiss : uint8_t { heuristic, tune, fail };
 
 // An amount of a device's memory: a number of bytes, or a share of its total (then bytes is 0).
@@ -32,8 +33,10 @@ struct ModelSettings {
   int64_t context = 0;  // tokens; 0: the model's own
   std::string layout;   // code of the linear layers' weights; empty: as the objective has it
   Objective objective = Objective::latency;
-  std::vector<BatchShare> mix;  // of Objective::mix
-  int64_t memory_bytes = 0;     // 0: no cap beside the device's
+  std::vector<BatchShare> mix;         // of Objective::mix
+  int64_t memory_bytes = 0;            // 0: no cap beside the device's
+  bool generation_config_off = false;  // the checkpoint's generation_config.json does not say how to sample
+  SamplingDefaults sampling = {};      // of the file, before those of generation_config.json
 };
 struct Settings {
   std::string file;       // the TOML file; empty: there is none. Relative paths in it begin at its folder.
@@ -84,7 +87,8 @@ std::string settings_reference();
 // characters or with spaces or control characters in it (named by line, never shown).
 Result<std::vector<std::string>> read_api_keys(const std::string& path);
 
-// "latency", "balanced", "memory" or "mix:1=0.7,16=0.3" into objective and mix; false: it is none of them.
+// "latency", "throughput", "balanced", "memory" or "mix:1=0.7,16=0.3" into objective and mix; false: it is none of
+// them.
 bool parse_objective(std::string_view text, ModelSettings* model);
 std::string print_objective(const ModelSettings& model);
 

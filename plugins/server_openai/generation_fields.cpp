@@ -1,5 +1,6 @@
 #include "plugins/server_openai/generation_fields.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
@@ -43,6 +44,13 @@ void read_logit_bias(Fields& fields, std::vector<std::pair<int32_t, float>>* out
   }
 }
 
+// A number that a model may have a default for.
+void read_asked(Fields& fields, std::string_view name, float low, float high, std::optional<float>* out) {
+  float value = 0;
+  fields.number(name, low, high, &value);
+  if (fields.has(name)) *out = value;
+}
+
 void read_stream_options(Fields& fields, GenerationFields* out) {
   const JsonObject* object = fields.object("stream_options");
   if (object == nullptr) return;
@@ -64,10 +72,11 @@ void read_generation_fields(Fields& fields, GenerationFields* out) {
   fields.boolean("stream", &out->stream);
   read_stream_options(fields, out);
   fields.integer("n", 1, 128, &out->choices);
-  fields.number("temperature", 0, 2, &sampling.temperature);
-  fields.number("top_p", 0, 1, &sampling.top_p);
+  SamplingDefaults& asked = out->asked;
+  read_asked(fields, "temperature", 0, 2, &asked.temperature);
+  read_asked(fields, "top_p", 0, 1, &asked.top_p);
   // OpenAI allows 0, the engine means by top_p a share that is more than nothing: the likeliest token alone.
-  if (sampling.top_p < 1e-6f) sampling.top_p = 1e-6f;
+  if (asked.top_p) asked.top_p = std::max(*asked.top_p, 1e-6f);
   fields.number("frequency_penalty", -2, 2, &sampling.frequency_penalty);
   fields.number("presence_penalty", -2, 2, &sampling.presence_penalty);
   read_logit_bias(fields, &sampling.logit_bias);
@@ -77,10 +86,11 @@ void read_generation_fields(Fields& fields, GenerationFields* out) {
   if (fields.has("seed")) sampling.seed = static_cast<uint64_t>(seed);
 
   // Extensions that other servers have too.
-  fields.integer("top_k", -1, std::numeric_limits<int32_t>::max(), &sampling.top_k);
-  if (sampling.top_k < 0) sampling.top_k = 0;
-  fields.number("min_p", 0, 1, &sampling.min_p);
-  fields.number("repetition_penalty", 0.01f, 10, &sampling.repetition_penalty);
+  int32_t top_k = 0;
+  fields.integer("top_k", -1, std::numeric_limits<int32_t>::max(), &top_k);
+  if (fields.has("top_k")) asked.top_k = std::max(top_k, 0);
+  read_asked(fields, "min_p", 0, 1, &asked.min_p);
+  read_asked(fields, "repetition_penalty", 0.01f, 10, &asked.repetition_penalty);
   fields.boolean("ignore_eos", &out->ignore_eos);
   fields.boolean("skip_special_tokens", &out->skip_special);
   fields.ids("stop_token_ids", &out->stop_ids);

@@ -13,7 +13,8 @@ struct GenerationFields {
   bool stream = false, include_usage = false;
   int32_t choices = 1;          // `n`
   int32_t max_tokens = 0;       // 0: up to the context's end
-  SamplingParameters sampling;  // logprobs are set by the request's own reader
+  SamplingParameters sampling;  // logprobs are set by the request's own reader; what `asked` has too is set by it
+  SamplingDefaults asked;       // what the request itself says; the model's defaults stand in for the rest
   std::vector<std::string> stop;
   std::vector<int32_t> stop_ids;
   bool ignore_eos = false, skip_special = true;

@@ -16,13 +16,15 @@ Refusal check_length(const ServedModel& model, size_t prompt_tokens, std::string
 }
 
 // One engine request a choice.
-void add_choices(const GenerationFields& fields, const std::vector<int32_t>& prompt, GenerationPlan* out) {
+void add_choices(const ServedModel& model, const GenerationFields& fields, const std::vector<int32_t>& prompt,
+                 GenerationPlan* out) {
   out->prompt_tokens += static_cast<int64_t>(prompt.size());
   for (int32_t choice = 0; choice < fields.choices; ++choice) {
     GenerateRequest request;
     request.model = fields.model;
     request.prompt = prompt;
     request.sampling = fields.sampling;
+    fields.asked.or_else(model.sampling).apply(request.sampling);
     request.choice = choice;
     request.max_tokens = fields.max_tokens;
     request.stop = fields.stop;
@@ -81,7 +83,7 @@ Refusal prepare_chat(const ServedModel& model, ChatRequest request, GenerationPl
   std::vector<int32_t> ids;
   if (Refusal refusal = encode_conversation(model, request.conversation, &ids)) return refusal;
   if (Refusal refusal = check_length(model, ids.size(), "messages")) return refusal;
-  add_choices(request.generation, ids, out);
+  add_choices(model, request.generation, ids, out);
   return std::nullopt;
 }
 
@@ -107,7 +109,7 @@ Refusal prepare_completion(const ServedModel& model, CompletionRequest request, 
     }
     if (ids.empty()) return bad_field("prompt", "prompt has no tokens, expected at least 1");
     if (Refusal refusal = check_length(model, ids.size(), "prompt")) return refusal;
-    add_choices(request.generation, ids, out);
+    add_choices(model, request.generation, ids, out);
     out->echo.resize(out->requests.size(), request.echo ? words : std::string());
   }
   for (GenerateRequest& generate : out->requests) generate.echo_logprobs = request.echo && out->logprobs;

@@ -5,6 +5,7 @@ Environment: TARE (the executable), TARE_DEMO_MODEL. Standard library only.
 """
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,26 @@ class Generate(unittest.TestCase):
             return json.loads(out)["tokens"]
         self.assertEqual(drawn(7), drawn(7))
         self.assertNotEqual(drawn(7), drawn(8))
+
+    def test_generation_config_says_how_to_sample_where_no_option_does(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            shutil.copytree(TINY, model)
+            path = model / "generation_config.json"
+            had = json.loads(path.read_text()) if path.exists() else {}
+            path.write_text(json.dumps({**had, "do_sample": False, "temperature": 5}))
+            def drawn(seed, *args):
+                out, err = run("generate", "-m", model, "--json", "-p", "once", "-n", "16", "--seed", seed, "--ignore-eos", *args)
+                return json.loads(out)["tokens"]
+            greedy = self.generate("-p", "once", "-n", "16", "--ignore-eos")["tokens"]
+            self.assertEqual(drawn(7), greedy)
+            self.assertEqual(drawn(8), greedy)
+            self.assertNotEqual(drawn(7, "--generation-config", "off"), drawn(8, "--generation-config", "off"))
+            self.assertNotEqual(drawn(7, "--temperature", "1"), drawn(8, "--temperature", "1"))
+            path.write_text(json.dumps({**had, "top_k": 1, "temperature": -3}))
+            _, err = run("generate", "-m", model, "--json", "-p", "once", "-n", "2")
+            self.assertIn("generation_config.json has temperature -3, expected a number from 0 to 10000", err)
+            self.assertEqual(drawn(7), greedy)  # of one token there is no choice
 
     def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(self):
         _, err = run("generate", "-m", TINY, "--context", "8", "-p", "word " * 50, code=1)

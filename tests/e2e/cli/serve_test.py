@@ -6,6 +6,7 @@ Environment: TARE, TARE_DEMO_MODEL. Standard library only.
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -100,6 +101,42 @@ context = 64
                 self.assertEqual(server.stop(), 0)
         self.assertEqual(len(set(answers.values())), 1, answers)
         self.assertIn("w13", self.refused(f'[[model]]\nsource = "{MODELS}/tiny-chat"\nlayout = "w13"\n'))
+
+    def test_a_silent_request_samples_as_the_model_says(self):
+        model = Path(self.folder.name) / "model"
+        shutil.copytree(f"{MODELS}/tiny-chat", model)
+        path = model / "generation_config.json"
+        had = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**had, "do_sample": True, "top_k": 1}))
+        server = self.start(f'''[server]
+listen = "127.0.0.1:0"
+[[model]]
+name = "theirs"
+source = "{model}"
+[[model]]
+name = "ours"
+source = "{model}"
+top_k = 0
+temperature = 0
+[[model]]
+name = "neither"
+source = "{model}"
+generation_config = "off"
+''')
+        try:
+            def drawn(name, seed, **more):
+                body = {"model": name, "prompt": "the quick brown fox", "max_tokens": 24, "seed": seed, **more}
+                status, answer = server.get("/v1/completions", body)
+                self.assertEqual(status, 200, answer)
+                return answer["choices"][0]["text"]
+            greedy = drawn("neither", 1, temperature=0)
+            self.assertEqual(drawn("theirs", 1), greedy)
+            self.assertEqual(drawn("theirs", 2), greedy)
+            self.assertEqual(drawn("ours", 1), greedy)
+            self.assertNotEqual(drawn("neither", 1), drawn("neither", 2))
+            self.assertNotEqual(drawn("theirs", 1, top_k=-1), drawn("theirs", 2, top_k=-1))
+        finally:
+            self.assertEqual(server.stop(), 0)
 
     def test_keys(self):
         keys = Path(self.folder.name) / "keys"

@@ -67,6 +67,11 @@ source = "x"
 context = 32768
 objective = "memory"
 memory = "14GiB"
+generation_config = "off"
+temperature = 0
+top_p = 0.95
+top_k = 40
+repetition_penalty = "auto"
 [[model]]
 source = "y/"
 objective = "mix:16=1,1=3"
@@ -102,6 +107,10 @@ budget = "5s"
   CHECK(s->log.format == LogFormat::json);
   CHECK(s->models[0].context == 32768);
   CHECK(s->models[0].objective == Objective::memory);
+  CHECK(s->models[0].generation_config_off);
+  CHECK(s->models[0].sampling == SamplingDefaults{0.0f, 0.95f, {}, {}, 40});
+  CHECK(s->models[1].sampling == SamplingDefaults{});
+  CHECK_FALSE(s->models[1].generation_config_off);
   CHECK(s->models[0].memory_bytes == int64_t{14} << 30);
   CHECK(s->models[1].name == "y");
   CHECK(s->models[1].objective == Objective::mix);

@@ -118,6 +118,25 @@ TEST_CASE("chat: what the template gets") {
             .status == 200);
 }
 
+TEST_CASE("chat: where a request is silent the model's defaults hold, and what it says goes over them") {
+  Chat chat;
+  chat.engine.sampling = {.temperature = 0.7f, .top_p = 0.8f, .min_p = {}, .repetition_penalty = 1.05f, .top_k = 20};
+  REQUIRE(chat.say("").status == 200);
+  SamplingParameters s = chat.engine.seen().at(0).sampling;
+  CHECK(s.temperature == 0.7f);
+  CHECK(s.top_p == 0.8f);
+  CHECK(s.top_k == 20);
+  CHECK(s.min_p == 0);
+  CHECK(s.repetition_penalty == 1.05f);
+  // Off by 0 and -1 is said too; null is silence.
+  REQUIRE(chat.say(",\"temperature\":0,\"top_k\":-1,\"top_p\":null,\"repetition_penalty\":1").status == 200);
+  s = chat.engine.seen().at(1).sampling;
+  CHECK(s.temperature == 0);
+  CHECK(s.top_k == 0);
+  CHECK(s.top_p == 0.8f);
+  CHECK(s.repetition_penalty == 1);
+}
+
 TEST_CASE("chat: how to generate reaches the engine") {
   Chat chat;
   CHECK(chat.say(",\"temperature\":0.5,\"top_p\":0.25,\"top_k\":7,\"min_p\":0.125,\"frequency_penalty\":1,"

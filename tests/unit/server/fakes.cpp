@@ -56,7 +56,8 @@ std::vector<ServedModel> FakeEngine::models() const {
            .created = 1700000000,
            .context = context,
            .vocabulary = 258,
-           .text = with_text ? &text : nullptr}};
+           .text = with_text ? &text : nullptr,
+           .sampling = sampling}};
 }
 
 Result<uint64_t> FakeEngine::submit(GenerateRequest request, EventSink sink) {

@@ -60,6 +60,7 @@ class FakeEngine final : public EngineClient {
   int accept_first = 0;                           // so many are taken before `refusal` is said
   Status failure;                                 // said in place of the third event
   int32_t context = 1000;
+  SamplingDefaults sampling;
   bool with_text = true;
   ByteText text;
 
