@@ -77,8 +77,8 @@ std::vector<PipelineComparison> compare_pipelines(const TunerOutcome& outcome) {
 void print(const TunerOutcome& outcome, const AutotuneFacts& facts, std::ostream& out) {
   out << facts.what << " on " << facts.device->name << " (" << facts.device->sku << ", " << facts.device->units
       << " units): " << outcome.count(KeyState::tuned) << " choices tuned, " << outcome.count(KeyState::known)
-      << " known, " << outcome.count(KeyState::unfinished) << " left, " << outcome.count(KeyState::failed) << " failed, in "
-      << fixed(outcome.seconds, 1) << " s\n";
+      << " known, " << outcome.count(KeyState::unfinished) << " left, " << outcome.count(KeyState::failed)
+      << " failed, in " << fixed(outcome.seconds, 1) << " s\n";
   for (const NumericsChoice& n : outcome.numerics) {
     if (n.kept) continue;
     out << "  order of sums of " << n.problem << ": " << n.numerics;
@@ -103,8 +103,8 @@ void print(const TunerOutcome& outcome, const AutotuneFacts& facts, std::ostream
     out << "not exact, never chosen: " << f.kernel << ' ' << f.config << " at " << f.key.rows << " rows of "
         << f.key.problem << ": " << f.reason << '\n';
   out << "tuned is " << percent_faster(tuned_against_default(outcome))
-      << " faster than the default rule (geometric mean over " << outcome.count(KeyState::tuned) + outcome.count(KeyState::known)
-      << " choices)\n";
+      << " faster than the default rule (geometric mean over "
+      << outcome.count(KeyState::tuned) + outcome.count(KeyState::known) << " choices)\n";
   if (outcome.out_of_time)
     out << "the budget of " << fixed(facts.budget, 1) << " s is over: " << outcome.count(KeyState::unfinished)
         << " choices are left; what was measured is kept, the next run goes on from there\n";
@@ -119,7 +119,7 @@ std::string to_json(const TunerOutcome& outcome, const AutotuneFacts& facts, con
     json::array tried;
     for (const TriedOutcome& t : k.tried)
       tried.push_back({{"name", t.name}, {"us", t.us}, {"spread", t.spread}, {"refused", t.refused}});
-    json::object o{{"problem", k.key.problem}, {"layout", k.key.layout},     {"numerics", k.key.numerics},
+    json::object o{{"problem", k.key.problem}, {"layout", k.key.layout},       {"numerics", k.key.numerics},
                    {"rows", k.key.rows},       {"state", state_name(k.state)}, {"note", k.note}};
     if (is_done(k))
       for (auto& [name, value] : json::object{{"kernel", v.kernel},
@@ -140,7 +140,8 @@ std::string to_json(const TunerOutcome& outcome, const AutotuneFacts& facts, con
                                               {"date", v.date},
                                               {"measured", k.measured},
                                               {"pruned", k.pruned},
-                                              {"resumed", k.resumed}})
+                                              {"resumed", k.resumed},
+                                              {"unconfirmed", k.unconfirmed}})
         o.emplace(name, value);
     o.emplace("tried", std::move(tried));
     choices.push_back(std::move(o));
@@ -152,11 +153,18 @@ std::string to_json(const TunerOutcome& outcome, const AutotuneFacts& facts, con
         {{"problem", n.problem}, {"numerics", n.numerics}, {"kept", n.kept}, {"relative_time", std::move(measured)}});
   }
   for (const GateFailure& f : outcome.failures)
-    failures.push_back({{"kernel", f.kernel}, {"config", f.config}, {"problem", f.key.problem},
-                        {"layout", f.key.layout}, {"rows", f.key.rows}, {"reason", f.reason}});
+    failures.push_back({{"kernel", f.kernel},
+                        {"config", f.config},
+                        {"problem", f.key.problem},
+                        {"layout", f.key.layout},
+                        {"rows", f.key.rows},
+                        {"reason", f.reason}});
   for (const PipelineComparison& c : compare_pipelines(outcome))
-    comparisons.push_back({{"layout", c.layout}, {"rows", c.rows}, {"choices", c.choices},
-                           {"tuned_beside_default", c.tuned}, {"best_fixed_beside_default", c.fixed},
+    comparisons.push_back({{"layout", c.layout},
+                           {"rows", c.rows},
+                           {"choices", c.choices},
+                           {"tuned_beside_default", c.tuned},
+                           {"best_fixed_beside_default", c.fixed},
                            {"best_fixed", c.fixed_name}});
   json::object peaks;
   for (const auto& [id, peak] : outcome.peaks) peaks.emplace(id, peak);
@@ -170,6 +178,7 @@ std::string to_json(const TunerOutcome& outcome, const AutotuneFacts& facts, con
                    {"date", facts.date},
                    {"budget_seconds", facts.budget},
                    {"cold_bytes", facts.cold_bytes},
+                   {"shared_with", facts.others},
                    {"seconds", outcome.seconds},
                    {"out_of_time", outcome.out_of_time},
                    {"stopped", outcome.stopped},
@@ -184,7 +193,10 @@ std::string to_json(const TunerOutcome& outcome, const AutotuneFacts& facts, con
     out.emplace(std::string(state_name(s)), outcome.count(s));
   if (qualification != nullptr) {
     for (const GateOutcome& g : qualification->gates)
-      gates.push_back({{"kernel", g.kernel}, {"layout", g.layout}, {"numerics", g.numerics}, {"checked", g.checked},
+      gates.push_back({{"kernel", g.kernel},
+                       {"layout", g.layout},
+                       {"numerics", g.numerics},
+                       {"checked", g.checked},
                        {"failure", g.failure}});
     for (const std::string& f : qualification->files) files.push_back(json::string(f));
     out.emplace("verdict", qualification->sentence);
@@ -252,7 +264,12 @@ BarPlot gains_of(const TunerOutcome& outcome, const std::string& problem) {
 
 Table choices_of(const TunerOutcome& outcome) {
   Table t{.title = "Every choice",
-          .columns = {{"problem"}, {"layout"}, {"order of sums"}, {.name = "rows", .numeric = true}, {"kernel"}, {"config"},
+          .columns = {{"problem"},
+                      {"layout"},
+                      {"order of sums"},
+                      {.name = "rows", .numeric = true},
+                      {"kernel"},
+                      {"config"},
                       {.name = "time", .unit = "us", .numeric = true, .decimals = 1},
                       {.name = "spread", .unit = "us", .numeric = true, .decimals = 2},
                       {.name = "at the first row count", .unit = "us", .numeric = true, .decimals = 1},
@@ -262,7 +279,9 @@ Table choices_of(const TunerOutcome& outcome) {
                       {.name = "its time", .unit = "us", .numeric = true, .decimals = 1},
                       {.name = "weights", .unit = "GB/s", .numeric = true, .decimals = 2},
                       {.name = "of the roofline", .unit = "%", .numeric = true, .decimals = 0},
-                      {.name = "tried", .numeric = true}, {.name = "pruned", .numeric = true}, {"state"}}};
+                      {.name = "tried", .numeric = true},
+                      {.name = "pruned", .numeric = true},
+                      {"state"}}};
   for (const KeyOutcome& k : outcome.keys) {
     const TuningValue& v = k.entry.value;
     if (!is_done(k)) {
@@ -282,8 +301,12 @@ Table choices_of(const TunerOutcome& outcome) {
 
 Table tried_of(const TunerOutcome& outcome) {
   Table t{.title = "Every candidate",
-          .columns = {{"problem"}, {"layout"}, {.name = "rows", .numeric = true}, {"candidate"},
-                      {.name = "quick time", .unit = "us", .numeric = true, .decimals = 1}, {"refused"}}};
+          .columns = {{"problem"},
+                      {"layout"},
+                      {.name = "rows", .numeric = true},
+                      {"candidate"},
+                      {.name = "quick time", .unit = "us", .numeric = true, .decimals = 1},
+                      {"refused"}}};
   for (const KeyOutcome& k : outcome.keys)
     for (const TriedOutcome& c : k.tried)
       t.rows.push_back({k.key.problem, k.key.layout, k.key.rows, c.name, c.us > 0 ? c.us : std::nan(""), c.refused});
@@ -293,35 +316,41 @@ Table tried_of(const TunerOutcome& outcome) {
 }  // namespace
 
 Report to_report(const TunerOutcome& outcome, const AutotuneFacts& facts, const Qualification* qualification) {
-  Report out{.title = "Autotuning of " + facts.what,
-             .subtitle = text(facts.device->name, ", ", facts.device->units, " units"),
-             .facts = {{"SKU", facts.device->sku},
-                       {"version", facts.version},
-                       {"date", facts.date},
-                       {"database", facts.database},
-                       {"time", fixed(outcome.seconds, 1) + " s"},
-                       {"choices", text(outcome.count(KeyState::tuned), " tuned, ", outcome.count(KeyState::known), " known, ",
-                                        outcome.count(KeyState::unfinished), " left, ", outcome.count(KeyState::failed),
-                                        " failed")},
-                       {"against the default rule", percent_faster(tuned_against_default(outcome)) + " faster"},
-                       {"memory read", outcome.bytes_per_second > 0 ? fixed(outcome.bytes_per_second * 1e-9, 1) + " GB/s"
-                                                                    : "not measured in this run"},
-                       {"weights", "random, as trained models have them; outliers included"},
-                       {"cold copies", human_bytes(facts.cold_bytes)}}};
+  Report out{
+      .title = "Autotuning of " + facts.what,
+      .subtitle = text(facts.device->name, ", ", facts.device->units, " units"),
+      .facts = {
+          {"SKU", facts.device->sku},
+          {"version", facts.version},
+          {"date", facts.date},
+          {"database", facts.database},
+          {"time", fixed(outcome.seconds, 1) + " s"},
+          {"choices", text(outcome.count(KeyState::tuned), " tuned, ", outcome.count(KeyState::known), " known, ",
+                           outcome.count(KeyState::unfinished), " left, ", outcome.count(KeyState::failed), " failed")},
+          {"against the default rule", percent_faster(tuned_against_default(outcome)) + " faster"},
+          {"memory read", outcome.bytes_per_second > 0 ? fixed(outcome.bytes_per_second * 1e-9, 1) + " GB/s"
+                                                       : "not measured in this run"},
+          {"weights", "random, as trained models have them; outliers included"},
+          {"cold copies", human_bytes(facts.cold_bytes)}}};
+  if (!facts.others.empty()) out.facts.push_back({"shared", facts.others + ": figures may be wrong"});
   for (const auto& [id, peak] : outcome.peaks)
     if (peak > 0) out.facts.push_back({"arithmetic, " + id, fixed(peak * 1e-9, 0) + " GFLOP/s"});
   if (qualification != nullptr) {
     out.facts.insert(out.facts.begin(), {"verdict", qualification->sentence});
-    Table gates{.title = "Exactness gates",
-                .columns = {{"kernel"}, {"layout"}, {"order of sums"}, {.name = "checks", .numeric = true}, {"result"}}};
+    Table gates{
+        .title = "Exactness gates",
+        .columns = {{"kernel"}, {"layout"}, {"order of sums"}, {.name = "checks", .numeric = true}, {"result"}}};
     for (const GateOutcome& g : qualification->gates)
       gates.rows.push_back({g.kernel, g.layout, g.numerics, g.checked, g.failure.empty() ? "equal bits" : g.failure});
     out.sections.push_back({"Gates", {std::move(gates)}});
   }
   Table against{.title = "Time beside the default rule's, geometric means",
-                .columns = {{"layout"}, {"rows"}, {.name = "choices", .numeric = true},
+                .columns = {{"layout"},
+                            {"rows"},
+                            {.name = "choices", .numeric = true},
                             {.name = "tuned", .numeric = true, .decimals = 3},
-                            {.name = "best single pipeline", .numeric = true, .decimals = 3}, {"which"}}};
+                            {.name = "best single pipeline", .numeric = true, .decimals = 3},
+                            {"which"}}};
   for (const PipelineComparison& c : compare_pipelines(outcome))
     against.rows.push_back({c.layout, c.rows, c.choices, c.tuned, c.fixed, c.fixed_name});
   out.sections.push_back(
@@ -343,8 +372,9 @@ Report to_report(const TunerOutcome& outcome, const AutotuneFacts& facts, const 
   }
   out.sections.push_back({"Orders of sums", {std::move(orders)}});
   if (!outcome.failures.empty()) {
-    Table failures{.title = "Not exact, never chosen",
-                   .columns = {{"kernel"}, {"config"}, {"problem"}, {"layout"}, {.name = "rows", .numeric = true}, {"why"}}};
+    Table failures{
+        .title = "Not exact, never chosen",
+        .columns = {{"kernel"}, {"config"}, {"problem"}, {"layout"}, {.name = "rows", .numeric = true}, {"why"}}};
     for (const GateFailure& f : outcome.failures)
       failures.rows.push_back({f.kernel, f.config, f.key.problem, f.key.layout, f.key.rows, f.reason});
     out.sections.push_back({"Failed gates", {std::move(failures)}});

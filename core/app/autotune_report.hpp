@@ -14,13 +14,14 @@ struct AutotuneFacts {
   std::string database, version, date;
   double budget = 0;  // seconds; 0: none
   int64_t cold_bytes = 0;
+  std::string others;  // who used the device meanwhile; empty: nobody was seen
 };
 // Time beside the default's, geometric means over choices; 1: as fast.
 struct PipelineComparison {
   std::string layout, rows;  // "w12/cpu-tiles", "1 to 64"
   int64_t choices = 0;
-  double tuned = 1;          // of the chosen ones
-  double fixed = 1;          // of the best single kernel and config that ran every choice; 1: the default rule itself
+  double tuned = 1;  // of the chosen ones
+  double fixed = 1;  // of the best single kernel and config that ran every choice; 1: the default rule itself
   std::string fixed_name;
 };
 std::vector<PipelineComparison> compare_pipelines(const TunerOutcome& outcome);

@@ -39,13 +39,13 @@ int fail(const Status& status) { return fail(status.message()); }
 
 void ModelOptions::add_to(CLI::App& command) {
   command.add_option("MODEL,--model,-m", model, "Hugging Face folder, GGUF file or .tare bundle")->required();
-  command.add_option("--device", device, "cpu, cuda:0, ...");
+  command.add_option("--device", device, "cpu, cpu:avx2 (no wider instruction set), cuda:0, ...");
   command.add_option("--memory", memory, "Budget: 60GiB, 512MiB, 90%");
   command.add_option("--weights", weights, "The most that weights may take: 2GiB, or 78% of their plain size");
   command.add_option("--layout", layout, "Code of the linear layers' weights: dense, w12, w11, or a layout's id");
   command.add_option(
       "--objective", objective,
-      "What the choice of layouts aims at: latency, balanced, memory, or a mix such as mix:1=0.7,16=0.3");
+      "What the choice of layouts aims at: latency, throughput, balanced, memory, or a mix such as mix:1=0.7,16=0.3");
   command.add_option("--threads,-t", threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
   command.add_option("--context,-c", context, "Most tokens of prompt and output; 0: the model's")
       ->check(CLI::NonNegativeNumber);
@@ -76,7 +76,7 @@ Result<LayoutAim> parse_aim(const std::string& objective) {
   ModelSettings model;
   if (!parse_objective(objective, &model))
     return invalid("the objective is '", objective,
-                   "', expected latency, balanced, memory, or a mix such as mix:1=0.7,16=0.3");
+                   "', expected latency, throughput, balanced, memory, or a mix such as mix:1=0.7,16=0.3");
   return LayoutAim{.objective = model.objective, .mix = std::move(model.mix)};
 }
 

@@ -58,7 +58,7 @@ struct ModelOptions {
 };
 // "78%" of the weights' plain size, "2GiB", plain bytes; 0 for "".
 Result<int64_t> parse_weight_cap(const std::string& text, const Program& program);
-// "latency", "balanced", "memory", "mix:1=0.7,16=0.3".
+// "latency", "throughput", "balanced", "memory", "mix:1=0.7,16=0.3".
 Result<LayoutAim> parse_aim(const std::string& objective);
 // Device and model together; the device outlives the model.
 struct RunningModel {

@@ -8,6 +8,7 @@
 #include "core/app/autotune_report.hpp"
 #include "core/app/bandwidth.hpp"
 #include "core/app/cli.hpp"
+#include "core/app/device_use.hpp"
 #include "core/app/interrupt.hpp"
 #include "core/app/tuning_problems.hpp"
 #include "core/app/version.hpp"
@@ -20,7 +21,7 @@ namespace {
 struct Options {
   std::string model, device = "cpu", budget, database, report, output = "tuning-db", shapes{kStandardShapes}, layouts;
   int32_t threads = 0, chunk = 512, sequences = 64;
-  bool as_json = false, renumber = false, every_order = false;
+  bool as_json = false, renumber = false, every_order = false, shared = false;
 };
 
 std::vector<std::string> split(const std::string& in) {
@@ -81,9 +82,8 @@ Status check_layouts(const Host& host, const DeviceInfo& device, std::span<const
 
 Result<TuningInput> input_of(const Host& host, const Options& o, const DeviceInfo& device) {
   TuningInput out;
-  const ExecutorOptions limits{.context = 0,
-                               .max_step_tokens = o.chunk,
-                               .max_sequences = std::min(o.sequences, o.chunk)};
+  const ExecutorOptions limits{
+      .context = 0, .max_step_tokens = o.chunk, .max_sequences = std::min(o.sequences, o.chunk)};
   if (o.model.empty()) {
     for (const std::string& shape : split(o.shapes)) TARE_RETURN_IF_ERROR(add_shape(host, shape, device, limits, out));
   } else {
@@ -149,6 +149,15 @@ int run(const CommandLine& line, const Options& o) {
                      " is read-only: nothing that is measured could be kept; name another with --database"));
   const auto lock = TuningLock::take(path, info.sku);
   if (!lock.ok()) return fail(lock.status());
+  const bool works = o.renumber || !all_known(*input, host, info, database, o);
+  const std::string others = works || o.model.empty() ? others_on(info, places.database) : "";
+  if (!others.empty()) {
+    if (o.model.empty() && !o.shared)
+      return fail(text(info.id, " is used by others (", others, "): a qualification beside them would be wrong; stop ",
+                       "them, or give --shared"));
+    std::cerr << "tare: " << info.id << " is used by others (" << others
+              << "): figures may be wrong, and are marked as shared\n";
+  }
   if (o.renumber) {
     if (Status s = database.renumber(info.sku); !s.ok()) return fail(s);
     std::cerr << "tare: orders of sums on " << info.sku << " are chosen anew: outputs may change\n";
@@ -166,10 +175,12 @@ int run(const CommandLine& line, const Options& o) {
   Line progress(budget, Progress::stderr_is_terminal() && !o.as_json);
   TunerOptions options;
   options.layouts = split(o.layouts), options.budget = budget, options.every_numerics = o.every_order;
-  options.choose_numerics = o.renumber, options.versions = text("tare ", kVersion), options.stopped = [&] { return interrupt.asked(); };
+  options.choose_numerics = o.renumber, options.versions = provenance(!others.empty());
+  options.stopped = [&] { return interrupt.asked(); };
   options.progress = [&](const TunerProgress& p) { progress.draw(p); };
-  if (info.kind == "cpu") options.cold_bytes = std::clamp(last_cache_bytes() / 4 * 5, int64_t{64} << 20, int64_t{1} << 30);
-  if (!all_known(*input, host, info, database, o)) {
+  if (info.kind == "cpu")
+    options.cold_bytes = std::clamp(last_cache_bytes() / 4 * 5, int64_t{64} << 20, int64_t{1} << 30);
+  if (works) {
     options.bytes_per_second = read_bandwidth(**device);
     for (const SkuDescription& s : table)
       if (options.bytes_per_second <= 0 && s.sku == info.sku) options.bytes_per_second = s.gb_s * 1e9;
@@ -194,7 +205,8 @@ int run(const CommandLine& line, const Options& o) {
                             .version = text("tare ", kVersion, " (", kCommit, ")"),
                             .date = today(),
                             .budget = budget,
-                            .cold_bytes = options.cold_bytes};
+                            .cold_bytes = options.cold_bytes,
+                            .others = others};
   const Qualification* const verdict = qualifies ? &qualification : nullptr;
   if (!o.report.empty())
     if (Status s = report::write_html(to_report(outcome, facts, verdict), o.report); !s.ok()) return fail(s);
@@ -223,19 +235,22 @@ void add_autotune(CLI::App& app, CommandLine& line) {
   auto* command =
       app.add_subcommand("autotune", "Measure the fastest kernels for a model, or qualify a device (no model)");
   auto o = std::make_shared<Options>();
-  command->add_option("MODEL,--model,-m", o->model, "Hugging Face folder, GGUF file or bundle; none: the device itself");
+  command->add_option("MODEL,--model,-m", o->model,
+                      "Hugging Face folder, GGUF file or bundle; none: the device itself");
   command->add_option("--device", o->device, "cpu, cuda:0, ...");
   command->add_option("--budget", o->budget, "Stop after so long (60s, 5m); the next run goes on");
   command->add_option("--database", o->database, "SQLite file to keep choices in; else [tuning] database");
   command->add_option("--layouts", o->layouts, "Codes or layouts to tune, with commas between; all when not given");
   command->add_option("--report", o->report, "HTML file: what was tried, what won, by how much, with plots");
-  command->add_option("--shapes", o->shapes, "With no model: shapes to tune, with commas between")->capture_default_str();
+  command->add_option("--shapes", o->shapes, "With no model: shapes to tune, with commas between")
+      ->capture_default_str();
   command->add_option("--output", o->output, "With no model: folder for the SKU's tuning files")->capture_default_str();
   command->add_option("--threads,-t", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
   command->add_option("--chunk", o->chunk, "Most tokens of a step")->check(CLI::Range(1, 4096));
   command->add_option("--sequences", o->sequences, "Most sequences of a step")->check(CLI::Range(1, 4096));
   command->add_flag("--renumber", o->renumber, "Forget the orders of sums and choose the fastest: outputs may change");
   command->add_flag("--every-order", o->every_order, "Tune every order of sums, not only the one that is kept");
+  command->add_flag("--shared", o->shared, "Qualify a device that others are using; what is measured is marked");
   command->add_flag("--json", o->as_json, "Machine-readable");
   command->callback([&line, o] { line.run = [&line, o] { return run(line, *o); }; });
 }

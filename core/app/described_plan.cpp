@@ -93,7 +93,7 @@ Result<PlanReport> plan_described(const Host& host, const ModelDescription& desc
   const StateReserve reserve = state_reserve(program, executor, out.budget);
   std::optional<LayoutChoice> choice;
   for (const int64_t state : {reserve.wanted, reserve.least}) {
-    LayoutAim aim{.objective = options.objective, .mix = options.mix};
+    LayoutAim aim = options.aim();
     aim.weight_bytes = std::max<int64_t>(1, out.budget - out.memory.workspace - state);
     if (options.weight_bytes > 0) aim.weight_bytes = std::min(aim.weight_bytes, options.weight_bytes);
     auto chosen = choose_codes(program, host.registry(), aim, rates, options.layout);

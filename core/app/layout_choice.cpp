@@ -196,7 +196,12 @@ int64_t other_bytes_of(const Program& program, const Registry& registry, const I
 }  // namespace
 
 std::vector<BatchShare> LayoutAim::shares() const {
-  return objective == Objective::mix && !mix.empty() ? mix : std::vector<BatchShare>{{1, 1.0}};
+  if (objective == Objective::mix && !mix.empty()) return mix;
+  if (objective != Objective::throughput) return {{1, 1.0}};
+  if (step_tokens <= sequences) return {{step_tokens, 1.0}};
+  // Steps a token of either kind.
+  const double answers = 1 / static_cast<double>(sequences), prompts = kPromptTokens / static_cast<double>(step_tokens);
+  return {{sequences, answers / (answers + prompts)}, {step_tokens, prompts / (answers + prompts)}};
 }
 
 double rule_cost(std::string_view layout) noexcept {

@@ -10,11 +10,17 @@
 
 namespace tare {
 
+// Prompt tokens for each answered one where nobody says more: an assumption, between a chat's first turn and a question
+// about a document. A mix says otherwise.
+constexpr double kPromptTokens = 4;
+
 struct LayoutAim {
   Objective objective = Objective::latency;
-  std::vector<BatchShare> mix = {};  // of Objective::mix
-  int64_t weight_bytes = 0;          // the most that all weights may take; 0: no cap
-  // What the time of a step is weighted over: the mix, or steps of one token.
+  std::vector<BatchShare> mix = {};           // of Objective::mix
+  int64_t weight_bytes = 0;                   // the most that all weights may take; 0: no cap
+  int64_t sequences = 64, step_tokens = 512;  // most of a step: what full steps are, of Objective::throughput
+  // What the time of a step is weighted over: the mix, full steps, or steps of one token. Of full steps there are, for
+  // every `sequences` answered tokens, kPromptTokens times as many of prompts.
   std::vector<BatchShare> shares() const;
 };
 struct LayoutChoice {

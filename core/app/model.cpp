@@ -90,7 +90,7 @@ Status choose(const PlanContext& context, std::span<const Bucket> buckets, const
   const StateReserve reserve = state_reserve(context.program, out.executor, out.budget);
   const DeviceRates rates = rates_of(context.device, options.tuning.get(), 10, "assumed");  // ranks, predicts nothing
   for (const int64_t state : {reserve.wanted, reserve.least}) {
-    LayoutAim aim{.objective = options.objective, .mix = options.mix};
+    LayoutAim aim = options.aim();
     aim.weight_bytes = std::max<int64_t>(1, out.budget - out.memory.workspace - state);
     if (options.weight_bytes > 0) aim.weight_bytes = std::min(aim.weight_bytes, options.weight_bytes);
     auto choice = choose_layouts(context, buckets, aim, options.tuning.get(), rates);

@@ -1,5 +1,6 @@
 // From a path to a model that runs: checkpoint, family, Program, Plans, weights on a device, executor. [loader]
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -45,6 +46,11 @@ struct LoadOptions {
   std::shared_ptr<const TuningStore> tuning = {};  // null: nothing was measured
   bool record_steps = true;                        // ExecutorOptions
   bool show_progress = false;                      // a bar on standard error while weights are read
+  LayoutAim aim() const {
+    LayoutAim out{.objective = objective, .mix = mix};
+    out.sequences = std::min(max_sequences, max_step_tokens), out.step_tokens = max_step_tokens;
+    return out;
+  }
 };
 struct PlannedModel {
   ModelDescription description;

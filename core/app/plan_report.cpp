@@ -69,7 +69,7 @@ PlanReport report_of(const PlannedModel& model, const DeviceInfo& device, const 
   for (const PlanRow& row : out.rows) out.other_bytes -= row.bytes;
   for (size_t w = 0; w < program.weights.size(); ++w) out.plain_bytes += plain_bytes(program, static_cast<int32_t>(w));
   std::vector<BatchShare> points{{1, 1}};
-  for (const BatchShare& share : LayoutAim{.objective = options.objective, .mix = options.mix}.shares())
+  for (const BatchShare& share : options.aim().shares())
     if (share.rows > 1) points.push_back(share);
   for (const BatchShare& point : points) {
     auto plan = std::ranges::find_if(model.plans, [&](const Plan& p) { return p.bucket.tokens >= point.rows; });

@@ -6,6 +6,7 @@
 #include "autotune/run/tuner.hpp"
 #include "autotune/store/problem_text.hpp"
 #include "core/app/bandwidth.hpp"
+#include "core/app/device_use.hpp"
 #include "core/app/version.hpp"
 
 namespace tare {
@@ -48,15 +49,19 @@ Status tune_missing(const Host& host, Device& device, const PlannedModel& model,
   for (const Plan& plan : model.plans)
     for (const PlanStep& step : plan.steps)
       if (step.problem.first().op == Linear::kOp) {
-        TARE_ASSIGN_OR_RETURN(const std::string kept,
-                              opened.database->keep_numerics(info.sku, first_op_of(to_string(step.problem)),
-                                                             step.choice.numerics));
+        TARE_ASSIGN_OR_RETURN(
+            const std::string kept,
+            opened.database->keep_numerics(info.sku, first_op_of(to_string(step.problem)), step.choice.numerics));
         static_cast<void>(kept);
       }
   const std::vector<TuningProblem> problems = tuning_problems(model.plans);
+  const std::string others = others_on(info, path);
+  if (!others.empty())
+    host.log().warning(
+        text(info.id, " is used by others (", others, "): figures may be wrong, and are marked as shared"));
   TunerOptions options;
   if (!layout.empty()) options.layouts.push_back(layout);
-  options.budget = seconds, options.versions = text("tare ", kVersion);
+  options.budget = seconds, options.versions = provenance(!others.empty());
   options.bytes_per_second = read_bandwidth(device);
   int64_t said = -1;
   options.progress = [&](const TunerProgress& p) {

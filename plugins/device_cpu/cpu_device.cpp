@@ -107,13 +107,21 @@ class CpuProvider final : public DeviceProvider {
   std::string_view kind() const noexcept override { return "cpu"; }
   Found found() const override { return {{describe(read_cpu_info())}, {}}; }
   Result<std::unique_ptr<Device>> open(std::string_view id, const DeviceOptions& options) const override {
-    if (id != "cpu") return failure(Code::not_found, "device '", id, "' does not exist, the one here is 'cpu'");
+    const std::string_view widest = id.starts_with("cpu:") ? id.substr(4) : "";
+    if (id != "cpu" && widest.empty())
+      return failure(Code::not_found, "device '", id, "' does not exist, the one here is 'cpu'");
     if (options.threads < 0 || options.threads > kMostThreads)
       return invalid("cpu: threads is ", options.threads, ", expected 0 (all cores) to ", kMostThreads);
     if (options.memory_bytes < 0) return invalid("cpu: memory is ", options.memory_bytes, " bytes, expected 0 or more");
     CpuInfo cpu = read_cpu_info();
     if (options.threads != 0) cpu.cores = options.threads;  // some of the cores are another SKU
+    if (!widest.empty()) {
+      auto features = features_up_to(cpu.features, widest);
+      if (!features.ok()) return std::move(features).status().in(text("device '", id, "'"));
+      cpu.features = std::move(*features);
+    }
     DeviceInfo info = describe(cpu);
+    info.id = id;
     const int64_t budget = options.memory_bytes != 0 ? options.memory_bytes : info.memory_bytes / 10 * 9;
     TARE_ASSIGN_OR_RETURN(auto pool, ThreadPool::create(info.units));
     return std::make_unique<CpuDevice>(std::move(info), std::move(pool), budget);

@@ -104,6 +104,31 @@ CpuInfo read_cpu_info() {
   return info;
 }
 
+Result<std::vector<std::string>> features_up_to(const std::vector<std::string>& features, std::string_view widest) {
+  struct Level {
+    std::string_view name, needs;
+    std::vector<std::string_view> adds;  // beginnings of names
+  };
+  const Level levels[] = {{"baseline", "", {}},
+                          {"sse4", "sse4_2", {"ssse3", "sse4_"}},
+                          {"avx2", "avx2", {"avx", "fma", "f16c", "avx2", "avx_vnni", "bmi2"}},
+                          {"avx512", "avx512f", {"avx512"}}};
+  std::vector<std::string> out;
+  std::string names;
+  for (const Level& level : levels) {
+    names += text(names.empty() ? "" : ", ", level.name);
+    for (const std::string& f : features)
+      for (const std::string_view begin : level.adds)
+        if (f == begin || (f.starts_with(begin) && (begin.ends_with('_') || begin == "avx512"))) out.push_back(f);
+    if (level.name != widest) continue;
+    if (!level.needs.empty() && std::ranges::find(out, level.needs) == out.end())
+      return failure(Code::not_found, "this CPU has no ", level.needs, ", which ", widest, " asks for");
+    std::ranges::sort(out);
+    return out;
+  }
+  return failure(Code::not_found, "the widest instruction set is '", widest, "', expected one of ", names);
+}
+
 std::string sku_slug(const CpuInfo& info) {
   std::string out;
   for (const char c : info.model_name) {

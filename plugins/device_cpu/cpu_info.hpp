@@ -3,7 +3,10 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "core/api/status.hpp"
 
 namespace tare::cpu {
 
@@ -25,6 +28,10 @@ int64_t memory_allowed(const std::string& root = "/");
 // "Intel(R) Xeon(R) Processor", {"amx_bf16", ..}, 2 -> "intel-r-xeon-r-processor-amx-bf16-2c": lower case, "-" for
 // other characters, the widest instruction set that matters here, cores.
 std::string sku_slug(const CpuInfo& info);
+
+// What of `features` a CPU would have whose widest set is this one: "baseline", "sse4", "avx2" or "avx512" (every
+// AVX-512 set, no AMX). Refused: another name, or one that `features` does not reach.
+Result<std::vector<std::string>> features_up_to(const std::vector<std::string>& features, std::string_view widest);
 
 // The instruction sets by cpuid, xgetbv and (AMX) arch_prctl. Empty where the CPU is no x86-64.
 std::vector<std::string> cpu_features();

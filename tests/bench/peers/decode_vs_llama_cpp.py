@@ -37,11 +37,12 @@ def run_json(command: list[str]):
 
 def tare_command(args, threads: int, prompt: int, generate: int, layout: str = "dense") -> list[str]:
     command = [str(args.tare), "bench", "model", str(args.model), "--threads", str(threads), "--layout", layout]
+    command += ["--device", args.device]
     return [*command, "--prompt", str(prompt), "--generate", str(generate), "--repeat", "1", "--json"]
 
 
 def llama_command(args, threads: int, prompt: int, generate: int) -> list[str]:
-    bench = args.peers / "llama.cpp" / "bin" / "llama-bench"
+    bench = args.peers / args.llama / "bin" / "llama-bench"
     command = [str(bench), "-m", str(args.gguf), "-t", str(threads), "-r", "1", "-o", "json"]
     return [*command, "-p", str(prompt), "-n", str(generate)]
 
@@ -114,8 +115,8 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def build_info(peers: Path) -> dict:
-    lines = (peers / "llama.cpp" / "BUILD_INFO").read_text().splitlines()
+def build_info(peers: Path, llama: str) -> dict:
+    lines = (peers / llama / "BUILD_INFO").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 
@@ -127,6 +128,8 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, required=True, help="its GGUF twin")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--layouts", nargs="*", default=["w12", "w11"], help="decoded too, beside plain weights")
+    parser.add_argument("--device", default="cpu", help="ours; cpu:avx2 with --llama llama.cpp-avx2")
+    parser.add_argument("--llama", default="llama.cpp", help="folder of the cache with its build")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--generate", type=int, default=32)
@@ -155,7 +158,7 @@ def main() -> None:
         "command": shlex.join(["python", "tests/bench/peers/decode_vs_llama_cpp.py", *map(str, sys.argv[1:])]),
         "tare_command": shlex.join(tare_command(args, threads, 1, args.generate)),
         "llama_command": shlex.join(llama_command(args, threads, 0, args.generate)),
-        "llama_cpp": build_info(args.peers),
+        "llama_cpp": build_info(args.peers, args.llama),
         "weight_bytes_per_step": step_bytes,
         "prompt_tokens": args.prompt,
         "generated_tokens": args.generate,

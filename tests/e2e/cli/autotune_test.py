@@ -117,7 +117,8 @@ class Autotune(unittest.TestCase):
 
     def test_a_device_is_qualified(self):
         folder = Path(self.folder.name) / "db"
-        out, err = run("--shapes", "tiny-llama", *SMALL, "--database", self.db, "--output", folder, "--json")
+        # --shared: tests run beside others.
+        out, err = run("--shapes", "tiny-llama", *SMALL, "--database", self.db, "--output", folder, "--shared", "--json")
         done = json.loads(out)
         self.assertIn("nobody has measured", err)
         self.assertEqual(done["verdict"], "qualified")
@@ -128,6 +129,31 @@ class Autotune(unittest.TestCase):
         listed = subprocess.run([TARE, "tuning", "list", "--database", str(self.db)], capture_output=True, text=True)
         self.assertEqual(listed.returncode, 0, listed.stderr)
         self.assertIn("linear/1", listed.stdout)
+
+    def test_a_device_that_serves_is_not_qualified_and_what_is_tuned_on_it_is_marked(self):
+        env = {**os.environ, "TARE_TUNING_DATABASE": str(self.db)}
+        server = subprocess.Popen([TARE, "serve", str(TINY), "--listen", "127.0.0.1:0"], env=env, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            while "listening on" not in (line := server.stdout.readline()):
+                self.assertNotEqual(line, "", "the server ended")
+            folder = Path(self.folder.name) / "db"
+            refused = subprocess.run(command("--shapes", "tiny-llama", *SMALL, "--output", folder), env=env,
+                                     capture_output=True, text=True, timeout=60)
+            self.assertEqual(refused.returncode, 1, refused.stdout)
+            self.assertIn(f"a server (process {server.pid}) runs on it", refused.stderr)
+            self.assertIn("--shared", refused.stderr)
+            self.assertFalse(folder.exists())
+            tuned = subprocess.run(command(TINY, *SMALL, "--json"), env=env, capture_output=True, text=True, timeout=100)
+            self.assertEqual(tuned.returncode, 0, tuned.stderr)
+            self.assertIn("figures may be wrong", tuned.stderr)
+            self.assertIn(str(server.pid), json.loads(tuned.stdout)["shared_with"])
+            shown = subprocess.run([TARE, "tuning", "show", "linear/1"], env=env, capture_output=True, text=True, timeout=60)
+            self.assertIn("shared device", shown.stdout)
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+            server.stdout.close()
 
 
 if __name__ == "__main__":

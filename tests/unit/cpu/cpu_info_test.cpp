@@ -8,6 +8,8 @@
 #include <fstream>
 #include <thread>
 
+#include "plugins/device_cpu/cpu_device.hpp"
+
 namespace tare::cpu {
 namespace {
 
@@ -79,6 +81,39 @@ TEST_CASE("slugs are lower case with dashes and end in the cores") {
   info.features = {"avx2"};
   info.cores = 8;
   CHECK(sku_slug(info) == "amd-epyc-7b13-64-core-processor-avx2-8c");
+}
+
+TEST_CASE("a CPU can be taken for one with fewer instruction sets") {
+  const std::vector<std::string> all{"amx_bf16", "amx_tile", "avx",  "avx2", "avx512_bf16", "avx512bw", "avx512f",
+                                     "avx_vnni", "bmi2",     "f16c", "fma",  "sse4_1",      "sse4_2",   "ssse3"};
+  CHECK(features_up_to(all, "baseline")->empty());
+  CHECK((*features_up_to(all, "sse4") == std::vector<std::string>{"sse4_1", "sse4_2", "ssse3"}));
+  CHECK((*features_up_to(all, "avx2") ==
+         std::vector<std::string>{"avx", "avx2", "avx_vnni", "bmi2", "f16c", "fma", "sse4_1", "sse4_2", "ssse3"}));
+  const auto wide = features_up_to(all, "avx512");
+  CHECK(wide->size() == all.size() - 2);
+  CHECK(std::ranges::find(*wide, "avx512_bf16") != wide->end());
+  CHECK(features_up_to(*features_up_to(all, "avx2"), "avx512").status().message() ==
+        "this CPU has no avx512f, which avx512 asks for");
+  CHECK(features_up_to(all, "avx3").status().message() ==
+        "the widest instruction set is 'avx3', expected one of baseline, sse4, avx2, avx512");
+}
+
+TEST_CASE("a device of fewer instruction sets is another SKU") {
+  const auto provider = make_cpu_provider();
+  if (auto narrow = provider->open("cpu:baseline", {.threads = 1}); narrow.ok()) {
+    const DeviceInfo& info = (*narrow)->info();
+    CHECK(info.id == "cpu:baseline");
+    CHECK(info.kind == "cpu");
+    CHECK(info.features.empty());
+    CHECK(info.sku != provider->found().devices.at(0).sku);
+  } else {
+    FAIL(narrow.status().message());
+  }
+  CHECK(provider->open("cpu:", {.threads = 1}).status().message() ==
+        "device 'cpu:' does not exist, the one here is 'cpu'");
+  CHECK(provider->open("cpu:mmx", {.threads = 1}).status().message().find("expected one of baseline") !=
+        std::string::npos);
 }
 
 TEST_CASE("this CPU is described by what the kernel lists too") {

@@ -163,6 +163,44 @@ TEST_CASE("measured times decide, and a mix weighs them by its shares") {
   CHECK(bench.count(*few).count("w12/tiles") == 1);
 }
 
+TEST_CASE("throughput aims at full steps, and plans for it shrink with the budget") {
+  const LayoutAim full{.objective = Objective::throughput, .sequences = 8, .step_tokens = 64};
+  const std::vector<BatchShare> shares = full.shares();
+  REQUIRE(shares.size() == 2);
+  CHECK(shares[0].rows == 8);
+  CHECK(shares[1].rows == 64);
+  // 64 answered tokens are 8 steps of 8; their 256 prompt tokens are 4 steps of 64.
+  CHECK(shares[0].share == doctest::Approx(2.0 / 3));
+  CHECK(shares[1].share == doctest::Approx(1.0 / 3));
+  CHECK(LayoutAim{.objective = Objective::throughput, .sequences = 8, .step_tokens = 4}.shares()[0].rows == 4);
+
+  const Bench bench;
+  // Codes are faster for one row and slower for many.
+  const TuningStore tuning = bench.measured([](std::string_view layout, int64_t rows) {
+    return layout[0] == 'd'        ? (rows == 1 ? 100.0 : 200.0)
+           : layout == "w12/tiles" ? (rows == 1 ? 80.0 : 220.0)
+                                   : (rows == 1 ? 75.0 : 240.0);
+  });
+  CHECK(bench.count(*bench.choose({}, &tuning)).count("w11/tiles") == 1);
+  const auto free = bench.choose(full, &tuning);
+  REQUIRE(free.ok());
+  CHECK(bench.count(*free).size() == 1);
+  CHECK(bench.count(*free).count("dense/tiles") == 1);
+  const int64_t plain = bench.bytes(*free);
+  const int64_t least = bench.bytes(*bench.choose({.objective = Objective::memory}, &tuning));
+  std::vector<std::map<std::string, int>> plans;
+  for (const double share : {1.0, 0.4, 0.05}) {
+    LayoutAim aim = full;
+    aim.weight_bytes = least + static_cast<int64_t>(share * static_cast<double>(plain - least));
+    const auto choice = bench.choose(aim, &tuning);
+    REQUIRE_MESSAGE(choice.ok(), choice.status().message());
+    CHECK(bench.bytes(*choice) <= aim.weight_bytes);
+    CHECK(choice->measured);
+    for (const auto& other : plans) CHECK(other != bench.count(*choice));
+    plans.push_back(bench.count(*choice));
+  }
+}
+
 TEST_CASE("a layout that only another order of sums reads is never chosen") {
   const Bench bench({{.id = "odd", .takes = {"linear/1"}, .numerics = "other", .layouts = {"odd/tiles"}}});
   const auto choice = bench.choose({.objective = Objective::memory});
