@@ -48,10 +48,13 @@ def main():
         for kind, name, options in asked:
             common = [*limits, *options, "--context", "1024"]
             plan = json.loads(run("plan", o.model, *common, "--json"))
-            bench = json.loads(run("bench", "model", o.model, *common, "--prompt", "1", "--generate", str(o.generate),
+            bench = json.loads(run("bench", "model", o.model, *common, "--prompt", str(o.rows), "--generate", str(o.generate),
                                    "--repeat", str(o.rounds), "--json"))
             measured = statistics.median(1 / rate for rate in bench["decode_all"])
             predicted = plan["steps"][0]["seconds"]
+            # A prompt of --rows tokens is one step; the plan predicts it where the objective counts such steps.
+            full = next((s["seconds"] for s in plan["steps"] if s["rows"] == o.rows and o.rows > 1), None)
+            prompt = o.rows / bench["prompt_tokens_per_second"]
             layouts = {}
             for row in plan["rows"]:
                 layouts[row["layout"]] = layouts.get(row["layout"], 0) + row["count"]
@@ -60,10 +63,13 @@ def main():
                             "weight_bytes": bench["weight_bytes"], "plain_bytes": plan["plain_bytes"],
                             "predicted_ms": 1e3 * predicted, "measured_ms": 1e3 * measured,
                             "ratio": predicted / measured, "all_ms": [1e3 / r for r in bench["decode_all"]],
+                            "rows": o.rows, "predicted_full_ms": 1e3 * full if full else None,
+                            "measured_full_ms": 1e3 * prompt,
                             "read_gb_s": bench["read_bandwidth_bytes_per_second"] / 1e9})
             r = records[-1]
             print(f"{kind} {name}: {layouts}, {100 * r['weight_bytes'] / r['plain_bytes']:.1f} % of plain, "
                   f"predicted {r['predicted_ms']:.1f} ms, measured {r['measured_ms']:.1f} ms ({100 * r['ratio'] - 100:+.1f} %)"
+                  + (f", {o.rows} rows: predicted {1e3 * full:.0f} ms, measured {1e3 * prompt:.0f} ms" if full else "") +
                   f", reading {r['read_gb_s']:.1f} GB/s", flush=True)
         if o.out:
             version, cpu = run("--version").strip(), plan["device"]
