@@ -65,6 +65,13 @@ Status CheckpointWeights::read(const WeightDecl& weight, const WeightInfo& info,
   return {};
 }
 
+std::unique_ptr<CodedTiles> CheckpointWeights::coded(const WeightDecl& weight, const WeightInfo& info) const {
+  const StoredTensor* tensor = source_.find(weight.name);
+  const bool whole = tensor != nullptr && weight.part == Part{} && tensor->dtype == info.dtype &&
+                     tensor->elements() == info.outputs() * info.inputs();
+  return whole ? source_.coded(*tensor) : nullptr;
+}
+
 int64_t CheckpointWeights::row_granule(const WeightDecl& weight, const WeightInfo& info) const noexcept {
   const StoredTensor* tensor = source_.find(weight.name);
   // Rows of ours that are no stored rows have no granule of theirs.

@@ -1,6 +1,7 @@
 // A checkpoint's tensors as a Program's weights: finds the tensor of each, checks its shape, takes the part that the
 // weight is. [any thread]
 #pragma once
+#include "core/bundle/coded_tiles.hpp"
 #include "core/bundle/weight_source.hpp"
 #include "core/runtime/weights.hpp"
 
@@ -12,6 +13,7 @@ class CheckpointWeights final : public PlainWeights {
   Status check(const WeightDecl& weight) const override;
   Status read(const WeightDecl& weight, const WeightInfo& info, int64_t row_begin, int64_t row_end,
               void* out) const override;
+  std::unique_ptr<CodedTiles> coded(const WeightDecl& weight, const WeightInfo& info) const override;
   int64_t row_granule(const WeightDecl& weight, const WeightInfo& info) const noexcept override;
 
  private:

@@ -58,6 +58,28 @@ Result<std::vector<TareStream::Piece>> TareBundle::pieces(const TareStream& stre
   return out;
 }
 
+Result<std::vector<TareStream::Piece>> TareBundle::table(const TareStream& stream, const std::string& what) const {
+  TARE_ASSIGN_OR_RETURN(auto entries, pieces(stream, 0, stream.pieces, what));
+  if (stream.pieces > 0 && XXH64(entries.data(), static_cast<size_t>(stream.pieces) * 16, 0) != stream.table_hash)
+    return failure(Code::corrupt, what, " is damaged: its table of pieces does not match its checksum");
+  return entries;
+}
+
+Status TareBundle::read_pieces(const TareStream& stream, const std::string& what,
+                               std::span<const TareStream::Piece> table, int64_t first, int64_t last,
+                               std::byte* out) const {
+  const int64_t begin = table[static_cast<size_t>(first)].begin;
+  const std::span all(out, static_cast<size_t>(table[static_cast<size_t>(last)].begin - begin));
+  TARE_RETURN_IF_ERROR(read(stream.offset + begin, all));
+  for (int64_t i = first; i < last; ++i) {
+    const auto& entry = table[static_cast<size_t>(i)];
+    const auto bytes = static_cast<size_t>(table[static_cast<size_t>(i) + 1].begin - entry.begin);
+    TARE_RETURN_IF_ERROR(
+        check_piece(all.subspan(static_cast<size_t>(entry.begin - begin), bytes), entry.hash, what, i));
+  }
+  return {};
+}
+
 Result<std::string> TareBundle::read_content(const TareFile& file, int64_t most) const {
   const std::string what = name_of(file);
   if (file.stored.bytes > most)

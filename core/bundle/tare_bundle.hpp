@@ -37,6 +37,11 @@ class TareBundle {
   // Entries [begin, end] of a stream's table; the last one's begin is where piece end - 1 ends.
   Result<std::vector<TareStream::Piece>> pieces(const TareStream& stream, int64_t begin, int64_t end,
                                                 const std::string& what) const;
+  // All of them and the end, checked against the table's checksum.
+  Result<std::vector<TareStream::Piece>> table(const TareStream& stream, const std::string& what) const;
+  // The bytes of pieces [first, last) of that table, each checked.
+  Status read_pieces(const TareStream& stream, const std::string& what, std::span<const TareStream::Piece> table,
+                     int64_t first, int64_t last, std::byte* out) const;
   int64_t bytes_read() const noexcept { return bytes_read_.load(std::memory_order_relaxed); }  // headers left out
 
  private:

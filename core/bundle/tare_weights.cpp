@@ -7,7 +7,7 @@
 #include "core/bundle/convert.hpp"
 #include "core/bundle/folder_text.hpp"
 #include "core/bundle/gguf_head.hpp"
-#include "core/bundle/tare_bundle.hpp"
+#include "core/bundle/tare_tiles.hpp"
 #include "core/config/model_config.hpp"
 
 namespace tare {
@@ -53,6 +53,9 @@ class TareWeights final : public WeightSource {
                          .read = [bundle = bundle_, &t](int64_t begin, std::span<std::byte> out) {
                            return bundle->read_range(t.stored, bundle->name_of(t), begin, out);
                          }};
+  }
+  std::unique_ptr<CodedTiles> coded(const StoredTensor& tensor) const override {
+    return coded_tiles(bundle_, *tensors_of_[index_of(tensor)]);
   }
   int64_t row_granule(const StoredTensor& tensor) const noexcept override {
     const TareTensor& t = *tensors_of_[index_of(tensor)];

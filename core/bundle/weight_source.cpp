@@ -6,6 +6,7 @@
 #include "core/base/printable.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/sha256.hpp"
+#include "core/bundle/coded_tiles.hpp"
 
 namespace tare {
 
@@ -34,6 +35,8 @@ std::string WeightSource::nearest(std::string_view name) const {
   for (const StoredTensor& info : tensors_) names.push_back(info.name);
   return nearest_name(name, names);
 }
+
+std::unique_ptr<CodedTiles> WeightSource::coded(const StoredTensor&) const { return nullptr; }
 
 Status WeightSource::read(const StoredTensor& tensor, int64_t begin, int64_t end, DType as,
                           std::span<std::byte> out) const {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,6 +47,8 @@ struct LaidOutWeight {
   std::function<Status(int64_t begin, std::span<std::byte> out)> read;
 };
 
+class CodedTiles;
+
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
@@ -64,6 +67,9 @@ class WeightSource {
   virtual const std::byte* mapped(const StoredTensor& tensor) const noexcept = 0;
   // Set where the tensor is laid out; `read` then refuses it.
   virtual std::optional<LaidOutWeight> laid_out(const StoredTensor&) const { return std::nullopt; }
+  // The tensor as coded tiles, whose numbers are those that read() gives in its presented type; null: it has none.
+  // Valid as long as the source.
+  virtual std::unique_ptr<CodedTiles> coded(const StoredTensor& tensor) const;
   // Ranges of rows that are multiples of it are read best.
   virtual int64_t row_granule(const StoredTensor&) const noexcept { return 1; }
 

@@ -81,6 +81,11 @@ Status Uploader::copy(void* to_device, const void* from, size_t bytes) {
   return {};
 }
 
+Result<std::unique_ptr<Event>> Uploader::mark() {
+  const std::lock_guard lock(mutex_);
+  return stream_->record();
+}
+
 Status Uploader::finish() { return stream_->synchronize(); }
 
 }  // namespace tare

@@ -23,6 +23,8 @@ class Uploader {
   Status send(int32_t worker, void* to_device, size_t bytes);
   // Copies any amount through worker 0's buffers: `from` may be changed when it returns.
   Status copy(void* to_device, const void* from, size_t bytes);
+  // An event behind all that was sent so far. [any thread]
+  Result<std::unique_ptr<Event>> mark();
   Status finish();  // everything has arrived
   Stream& stream() noexcept { return *stream_; }
 

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <numeric>
 
-#include "core/runtime/staging.hpp"
+#include "core/runtime/staged_inputs.hpp"
 
 namespace tare {
 namespace {
@@ -123,66 +123,49 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
   return out;
 }
 
-namespace {
+std::unique_ptr<CodedTiles> PlainWeights::coded(const WeightDecl&, const WeightInfo&) const { return nullptr; }
 
-// Plain rows of a weight into device memory at `to`, read straight into pinned buffers.
-Status send_plain(const WeightDecl& decl, const WeightInfo& info, const PlainWeights& source, CpuParallel& threads,
-                  Uploader& uploader, std::byte* to, const std::function<void(int64_t)>& advance) {
-  const int64_t row_bytes = info.inputs() * size_of(info.dtype), rows = info.outputs();
-  const int64_t most = static_cast<int64_t>(Uploader::kChunkBytes) / row_bytes, whole = source.row_granule(decl, info);
-  const int64_t step = most >= whole ? most / whole * whole : most;
-  std::mutex mutex;
-  Status first_failure;
-  threads.run((rows + step - 1) / step, 1, [&](int64_t begin, int64_t end, int32_t worker) {
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t row = c * step, last = std::min(rows, row + step);
-      const auto bytes = static_cast<size_t>((last - row) * row_bytes);
-      const auto send = [&]() -> Status {
-        TARE_ASSIGN_OR_RETURN(std::byte* const place, uploader.room(worker));
-        TARE_RETURN_IF_ERROR(source.read(decl, info, row, last, place));
-        return uploader.send(worker, to + row * row_bytes, bytes);
-      };
-      Status status = send();
-      const std::lock_guard lock(mutex);
-      if (!status.ok() && first_failure.ok()) first_failure = std::move(status);
-      if (advance) advance(static_cast<int64_t>(bytes));
-    }
-  });
-  return first_failure;
-}
-
-}  // namespace
-
-// A weight after the other: laid out by the device itself where its layout can, from plain numbers in a buffer that all
-// weights share; otherwise laid out in host memory and sent. Each has a device buffer of its own, of exactly its bytes.
+// A weight after the other: laid out by the device itself where its layout can, from plain numbers that are on their
+// way while those before are worked on; otherwise laid out in host memory and sent. Each has a device buffer of its
+// own, of exactly its bytes.
 Status ResidentWeights::load_staged(const Program& program, std::span<const Layout* const> layouts, Device& device,
                                     const PlainWeights& source, std::string_view label,
-                                    const std::function<void(int64_t)>& advance) {
+                                    const std::function<void(int64_t)>& told) {
+  std::mutex telling;  // the inputs' threads tell of rows beside those that are laid out here
+  const std::function<void(int64_t)> advance = [&](int64_t bytes) {
+    const std::lock_guard lock(telling);
+    if (told) told(bytes);
+  };
   const auto threads = make_host_threads(0);
-  TARE_ASSIGN_OR_RETURN(const auto uploader, Uploader::create(device, threads->threads()));
+  TARE_ASSIGN_OR_RETURN(const auto uploader, Uploader::create(device, 1));
   std::map<const Layout*, std::unique_ptr<DeviceEncoder>> encoders;
-  std::unique_ptr<Buffer> plain;
+  std::vector<StagedInputs::Weight> staged;
+  std::vector<DeviceEncoder*> encoder_of(layouts.size());  // null: laid out in host memory
+  for (size_t w = 0; w < layouts.size(); ++w) {
+    auto at = encoders.find(layouts[w]);
+    if (at == encoders.end()) {
+      TARE_ASSIGN_OR_RETURN(auto made, layouts[w]->device_encoder(device));
+      at = encoders.emplace(layouts[w], std::move(made)).first;
+    }
+    if (at->second == nullptr || !StagedInputs::takes(infos_[w])) continue;
+    encoder_of[w] = at->second.get();
+    staged.push_back({&program.weights[w], &infos_[w]});
+  }
+  std::unique_ptr<StagedInputs> inputs;
+  if (!staged.empty()) {
+    TARE_ASSIGN_OR_RETURN(inputs, StagedInputs::create(device, std::move(staged), source, label, advance));
+  }
   std::vector<std::byte> laid_out;
   heads_.resize(layouts.size());
   for (size_t w = 0; w < layouts.size(); ++w) {
     const WeightDecl& decl = program.weights[w];
     const WeightInfo& info = infos_[w];
     const Layout& layout = *layouts[w];
-    auto at = encoders.find(&layout);
-    if (at == encoders.end()) {
-      TARE_ASSIGN_OR_RETURN(auto made, layout.device_encoder(device));
-      at = encoders.emplace(&layout, std::move(made)).first;
-    }
-    const int64_t row_bytes = info.inputs() * size_of(info.dtype), plain_bytes = info.outputs() * row_bytes;
     std::unique_ptr<Buffer> buffer;
-    if (at->second != nullptr && row_bytes <= static_cast<int64_t>(Uploader::kChunkBytes)) {
-      if (plain == nullptr || static_cast<int64_t>(plain->bytes()) < plain_bytes) {
-        plain.reset();
-        TARE_ASSIGN_OR_RETURN(plain, device.allocate(static_cast<size_t>(plain_bytes), Purpose::staging, label));
-      }
-      TARE_RETURN_IF_ERROR(
-          send_plain(decl, info, source, *threads, *uploader, static_cast<std::byte*>(plain->data()), advance));
-      TARE_ASSIGN_OR_RETURN(auto encoded, at->second->encode(uploader->stream(), info, plain->data(), label));
+    if (encoder_of[w] != nullptr) {
+      TARE_ASSIGN_OR_RETURN(const void* const plain, inputs->next(uploader->stream()));
+      TARE_ASSIGN_OR_RETURN(auto encoded, encoder_of[w]->encode(uploader->stream(), info, plain, label));
+      TARE_RETURN_IF_ERROR(inputs->done(uploader->stream()));
       buffer = std::move(encoded.buffer);
       notes_.push_back(std::move(encoded.note));
       if (!encoded.pays) fell_back_.push_back(static_cast<int32_t>(w));

@@ -8,6 +8,8 @@
 
 namespace tare {
 
+class CodedTiles;
+
 // Where plain weights come from: a checkpoint, or made up in tests. Implementations are [any thread].
 class PlainWeights {
  public:
@@ -17,6 +19,8 @@ class PlainWeights {
   // Rows [row_begin, row_end) of the weight as a matrix of `info`, in info.dtype, packed.
   virtual Status read(const WeightDecl& weight, const WeightInfo& info, int64_t row_begin, int64_t row_end,
                       void* out) const = 0;
+  // The weight, all of it, as coded tiles for devices that decode them; null: read() alone gives it.
+  virtual std::unique_ptr<CodedTiles> coded(const WeightDecl&, const WeightInfo&) const;
   // Ranges of rows that are multiples of it are read best: a source whose bytes lie in tiles decodes each but once.
   virtual int64_t row_granule(const WeightDecl&, const WeightInfo&) const noexcept { return 1; }
 };

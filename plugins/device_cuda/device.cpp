@@ -9,6 +9,7 @@
 
 #include "core/api/ledger.hpp"
 #include "jit/cuda_kernel.hpp"
+#include "plugins/device_cuda/codec/tile_decoder.hpp"
 #include "plugins/device_cuda/memory.hpp"
 
 namespace tare::cuda {
@@ -116,16 +117,17 @@ struct LaunchDescription {
   LaunchDescription(const LaunchDescription&) = delete;
 };
 
-class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMemory {
+class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMemory, public TileDecoding {
  public:
   CudaDevice(ContextRef context, DeviceInfo info, std::string architecture, int shared_limit, int version,
-             int64_t budget)
+             int64_t budget, jit::Jit* jit)
       : context_(std::move(context)),
         info_(std::move(info)),
         architecture_(std::move(architecture)),
         overlaps_(jit::compute_capability(info_.features) >= 90),
         shared_limit_(shared_limit),
         version_(version),
+        jit_(jit),
         ledger_(std::make_shared<Ledger>(info_.id, budget)),
         memory_(context_, ledger_) {}
 
@@ -160,6 +162,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
     if (interface == jit::CudaLaunch::kInterface) return static_cast<jit::CudaLaunch*>(this);
     if (interface == WorkRecorder::kInterface) return static_cast<WorkRecorder*>(static_cast<jit::CudaLaunch*>(this));
     if (interface == PinnedMemory::kInterface) return static_cast<PinnedMemory*>(this);
+    if (interface == TileDecoding::kInterface && jit_ != nullptr) return static_cast<TileDecoding*>(this);
     if (interface == Ledger::kInterface) return ledger_.get();
     return nullptr;
   }
@@ -256,6 +259,9 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
     return ms;
   }
   void* native(Stream& stream) noexcept override { return native_of(stream); }
+  Result<std::unique_ptr<DeviceTileDecoder>> tile_decoder() override {
+    return cuda_codec::make_tile_decoder(*jit_, *this, *this);
+  }
 
  private:
   const ContextRef context_;
@@ -263,6 +269,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   const std::string architecture_;
   const bool overlaps_;  // knows programmatic dependent launch
   const int32_t shared_limit_, version_;
+  jit::Jit* const jit_;  // null: nothing can be compiled
   const std::shared_ptr<Ledger> ledger_;
   DeviceMemory memory_;
   std::mutex loaded_mutex_;
@@ -315,7 +322,8 @@ Result<DeviceInfo> describe(const Driver& d, int ordinal) {
   return info;
 }
 
-Result<std::unique_ptr<Device>> open_device(std::shared_ptr<const Driver> driver, int ordinal, int64_t memory_bytes) {
+Result<std::unique_ptr<Device>> open_device(std::shared_ptr<const Driver> driver, int ordinal, int64_t memory_bytes,
+                                            jit::Jit* jit) {
   TARE_ASSIGN_OR_RETURN(DeviceInfo info, describe(*driver, ordinal));
   CuDevice device = 0;
   int shared_limit = 0;
@@ -332,7 +340,7 @@ Result<std::unique_ptr<Device>> open_device(std::shared_ptr<const Driver> driver
   const std::string architecture = info.features.front();
   return std::unique_ptr<Device>(
       std::make_unique<CudaDevice>(std::move(context), std::move(info), architecture, shared_limit, driver->version(),
-                                   memory_bytes > 0 ? memory_bytes : static_cast<int64_t>(free)));
+                                   memory_bytes > 0 ? memory_bytes : static_cast<int64_t>(free), jit));
 }
 
 }  // namespace tare::cuda

@@ -11,7 +11,7 @@ namespace {
 
 class CudaProvider final : public DeviceProvider {
  public:
-  explicit CudaProvider(std::string driver_library) : driver_library_(std::move(driver_library)) {}
+  CudaProvider(std::string driver_library, jit::Jit* jit) : driver_library_(std::move(driver_library)), jit_(jit) {}
   std::string_view kind() const noexcept override { return "cuda"; }
 
   Found found() const override {
@@ -62,17 +62,18 @@ class CudaProvider final : public DeviceProvider {
     if (ordinal >= count) {
       return failure(Code::not_found, id, " does not exist: this machine has ", count, count == 1 ? " GPU" : " GPUs");
     }
-    return open_device(std::move(driver), ordinal, options.memory_bytes);
+    return open_device(std::move(driver), ordinal, options.memory_bytes, jit_);
   }
 
  private:
   const std::string driver_library_;
+  jit::Jit* const jit_;
 };
 
 }  // namespace
 
-std::unique_ptr<DeviceProvider> make_provider(std::string driver_library) {
-  return std::make_unique<CudaProvider>(std::move(driver_library));
+std::unique_ptr<DeviceProvider> make_provider(std::string driver_library, jit::Jit* jit) {
+  return std::make_unique<CudaProvider>(std::move(driver_library), jit);
 }
 
 }  // namespace tare::cuda

@@ -6,6 +6,7 @@
 
 #include "jit/device_bundle.hpp"
 #include "jit/host.hpp"
+#include "plugins/device_cuda/codec/tile_decoder.hpp"
 #include "plugins/device_cuda/ops/bundle.hpp"
 #include "plugins/linear/cuda/bundle.hpp"
 
@@ -18,7 +19,8 @@ int main(int argc, char** argv) {
   options.source_tree = TARE_SOURCE_DIR;
   options.nvrtc_folders = {argv[1]};
   auto jit = tare::jit::make_jit(std::move(options));
-  for (const auto& bundle : {tare::jit::device_bundle(), tare::jit::linear_bundle(), tare::jit::cuda_ops_bundle()}) {
+  for (const auto& bundle : {tare::jit::device_bundle(), tare::jit::linear_bundle(), tare::jit::cuda_ops_bundle(),
+                             tare::jit::cuda_codec_bundle()}) {
     if (auto s = jit->add_bundle(bundle); !s.ok()) std::fprintf(stderr, "%s\n", s.message().c_str());
   }
   const auto start = std::chrono::steady_clock::now();

@@ -8,6 +8,7 @@
 #include "jit/compile/nvrtc.hpp"
 #include "jit/device_bundle.hpp"
 #include "jit/host.hpp"
+#include "plugins/device_cuda/codec/tile_decoder.hpp"
 #include "plugins/device_cuda/ops/bundle.hpp"
 #include "plugins/device_cuda/ops/expression.hpp"
 #include "plugins/linear/cuda/bundle.hpp"
@@ -35,6 +36,7 @@ std::unique_ptr<jit::Jit> make() {
   REQUIRE(jit->add_bundle(jit::device_bundle()).ok());
   REQUIRE(jit->add_bundle(jit::linear_bundle()).ok());
   REQUIRE(jit->add_bundle(jit::cuda_ops_bundle()).ok());
+  REQUIRE(jit->add_bundle(jit::cuda_codec_bundle()).ok());
   REQUIRE(jit->add_bundle(jit::sampling_bundle()).ok());
   return jit;
 }
@@ -126,6 +128,13 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
   for (const char* f32 : {"true", "false"})
     add("plugins/sampling/cuda/argmax.cuh",
         std::string("tare::sampling::argmax<tare::sampling::ArgmaxConfig{.f32 = ") + f32 + "}>");
+  // Tiles of bundles: bf16 and f16 with one or both planes coded, f32, single bytes.
+  for (const auto& [width, coded] : {std::pair{2, 1u}, {2, 2u}, {2, 3u}, {4, 8u}, {4, 12u}, {4, 15u}, {1, 1u}}) {
+    CodedMatrix matrix;
+    matrix.width = width;
+    for (size_t p = 0; p < 4; ++p) matrix.coded[p] = coded >> p & 1;
+    add("plugins/device_cuda/codec/tiles.cuh", cuda_codec::expression(matrix));
+  }
   const std::string ours = "tare::linear_cuda::";
   for (const char* number : {"kBf16", "kF32"}) {
     const std::string n = ours + "Number::" + number;

@@ -72,7 +72,7 @@ TEST_CASE("rows whose kernels have changed since the measurement are marked stal
     std::string file, heading;
   };
   for (const Card& card : {Card{"linear-cuda-h100.jsonl", "H100 SXM, w12"}, Card{"linear-cuda-h200.jsonl", "H200, w12"},
-                          Card{"linear-cuda-w11-h200.jsonl", "H200, w11"}}) {
+                           Card{"linear-cuda-w11-h200.jsonl", "H200, w11"}}) {
     const auto records = read_layers(std::string(kFolder) + "data/" + card.file);
     REQUIRE_MESSAGE(records.ok(), records.status().message());
     const auto rows = table_rows(page, card.heading);

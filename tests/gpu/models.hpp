@@ -21,20 +21,6 @@ namespace tare::gpu_test {
 
 inline const std::filesystem::path kModels = TARE_SOURCE_DIR "/tests/golden/models";
 
-// Null, and a printed line, where there is no GPU. TARE_TEST_CUDA_DRIVER names a fake driver's library: with it the
-// kernels of a test are compiled, for a machine that has none of the time.
-inline std::unique_ptr<Device> open_gpu() {
-  const char* driver = std::getenv("TARE_TEST_CUDA_DRIVER");
-  const auto provider = cuda::make_provider(driver != nullptr ? driver : "");
-  if (provider->found().devices.empty()) {
-    std::printf("skipped: no CUDA device\n");
-    return nullptr;
-  }
-  auto device = provider->open("cuda:0", {.threads = 0, .memory_bytes = int64_t{8} << 30});
-  REQUIRE_MESSAGE(device.ok(), device.status().message());
-  return std::move(*device);
-}
-
 // All plugins of the build tree, and a kernel compiler.
 inline const Host& host() {
   static const std::unique_ptr<Host> instance = [] {
@@ -44,6 +30,20 @@ inline const Host& host() {
     return Host::open(options, std::move(*make_log({})));
   }();
   return *instance;
+}
+
+// Null, and a printed line, where there is no GPU. TARE_TEST_CUDA_DRIVER names a fake driver's library: with it the
+// kernels of a test are compiled, for a machine that has none of the time.
+inline std::unique_ptr<Device> open_gpu() {
+  const char* driver = std::getenv("TARE_TEST_CUDA_DRIVER");
+  const auto provider = cuda::make_provider(driver != nullptr ? driver : "", &host().jit());
+  if (provider->found().devices.empty()) {
+    std::printf("skipped: no CUDA device\n");
+    return nullptr;
+  }
+  auto device = provider->open("cuda:0", {.threads = 0, .memory_bytes = int64_t{8} << 30});
+  REQUIRE_MESSAGE(device.ok(), device.status().message());
+  return std::move(*device);
 }
 
 struct LoadWish {

@@ -5,17 +5,13 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/bundle/tare_bundle.hpp"
+#include "core/bundle/tare_tiles.hpp"
 #include "jit/compile/nvrtc.hpp"
 #include "jit/cuda_launch.hpp"
 #include "jit/device_bundle.hpp"
 #include "jit/host.hpp"
-#include "plugins/device_cuda/codec/rans_tiles.hpp"
+#include "plugins/device_cuda/codec/tile_decoder.hpp"
 #include "plugins/device_cuda/provider.hpp"
-
-namespace tare::jit {
-SourceBundle cuda_codec_bundle();
-}
 
 namespace tare::cuda_codec {
 namespace {
@@ -33,8 +29,9 @@ T must(Result<T> result) {
 
 struct Resident {
   const TareTensor* tensor;
-  std::unique_ptr<Buffer> coded, pieces, slots, out;
-  RansTiles arguments;
+  std::unique_ptr<CodedTiles> tiles;
+  std::unique_ptr<Buffer> coded, begins, out;
+  TileArguments arguments;
 };
 
 class Bench {
@@ -45,7 +42,7 @@ class Bench {
         launcher_(*static_cast<jit::CudaLaunch*>(device.query(jit::CudaLaunch::kInterface))),
         jit_(jit),
         stream_(must(device.create_stream())),
-        failures_(memory(4)) {}
+        first_bad_(memory(8)) {}
 
   // Copies tensors to the device until `most` plain bytes are there.
   void load(int64_t most) {
@@ -53,32 +50,28 @@ class Bench {
       const bool fits = t.codec == TareTensor::Codec::exp_ans && t.dtype == "BF16" && !t.tables.coded[0];
       if (!fits || plain_ + t.bytes > most) continue;
       plain_ += t.bytes, coded_ += t.stored.bytes + t.stored.pieces * 16;
-      Resident r{&t, memory(t.stored.bytes), memory(t.stored.pieces * 16), memory(4 << 12), memory(t.bytes), {}};
+      Resident r{&t, coded_tiles(bundle_, t), memory(t.stored.bytes), nullptr, memory(t.bytes), {}};
+      must(r.tiles->open());
       copy(t.stored.offset, t.stored.bytes, r.coded->data());
-      copy(t.stored.table_offset(), t.stored.pieces * 16, r.pieces->data());
-      const rans::Decoder decoder(t.tables.frequencies[1]);
-      must(device_.copy_in(*stream_, r.slots->data(), decoder.slots.data(), sizeof decoder.slots));
+      const auto begins = r.tiles->begins();
+      r.begins = memory(static_cast<int64_t>(begins.size_bytes()));
+      must(device_.copy_in(*stream_, r.begins->data(), begins.data(), begins.size_bytes()));
       must(stream_->synchronize());
-      r.arguments = {static_cast<const uint8_t*>(r.coded->data()),
-                     static_cast<const uint64_t*>(r.pieces->data()),
-                     static_cast<const uint32_t*>(r.slots->data()),
-                     static_cast<uint16_t*>(r.out->data()),
-                     static_cast<uint32_t*>(failures_->data()),
-                     t.grid.rows,
-                     t.grid.columns,
-                     t.grid.tiles(),
-                     t.stored.bytes,
-                     t.grid.tile_rows,
-                     t.grid.tile_columns};
+      r.arguments = arguments(r.tiles->matrix());
+      r.arguments.coded = static_cast<const uint8_t*>(r.coded->data());
+      r.arguments.begins = static_cast<const int64_t*>(r.begins->data());
+      r.arguments.plain = r.out->data();
+      r.arguments.first_bad = static_cast<unsigned long long*>(first_bad_->data());
       residents_.push_back(std::move(r));
     }
   }
   void run(int warps, std::FILE* out, const std::string& name) {
-    const auto compiled = must(jit_.compile({"plugins/device_cuda/codec/rans_decode.cuh",
-                                             "tare::cuda_codec::decode_bf16_tiles<" + std::to_string(warps) + ">",
-                                             std::string(launcher_.architecture())}));
-    const auto kernel = must(launcher_.load(*compiled, 0));
-    must(device_.fill(*stream_, failures_->data(), 0, 4));
+    const auto compiled =
+        must(jit_.compile({"plugins/device_cuda/codec/tiles.cuh", expression(residents_.front().tiles->matrix(), warps),
+                           std::string(launcher_.architecture())}));
+    const uint32_t shared = shared_bytes(residents_.front().tiles->matrix());
+    const auto kernel = must(launcher_.load(*compiled, shared));
+    must(device_.fill(*stream_, first_bad_->data(), 0xff, 8));
     for (Resident& r : residents_)
       must(device_.fill(*stream_, r.out->data(), 0xee, static_cast<size_t>(r.tensor->bytes)));
     const auto all = [&] {
@@ -86,10 +79,11 @@ class Bench {
         void* arguments[] = {&r.arguments};
         const int64_t blocks = (r.arguments.tiles + warps - 1) / warps;
         const int64_t most = int64_t{launcher_.multiprocessors()} * (64 / warps);
-        must(launcher_.launch(
-            *stream_, *kernel,
-            {.grid_x = static_cast<uint32_t>(std::min(blocks, most)), .threads = static_cast<uint32_t>(warps) * 32},
-            arguments));
+        must(launcher_.launch(*stream_, *kernel,
+                              {.grid_x = static_cast<uint32_t>(std::min(blocks, most)),
+                               .threads = static_cast<uint32_t>(warps) * 32,
+                               .shared_bytes = shared},
+                              arguments));
       }
     };
     all();
@@ -132,7 +126,7 @@ class Bench {
     must(device_.copy_in(*stream_, to, host.data(), host.size()));
     must(stream_->synchronize());
   }
-  // Values that differ from what the CPU decodes, and tiles that reported a failure.
+  // Values that differ from what the CPU decodes, and one more if a tile reported damage.
   int64_t check() {
     int64_t wrong = 0;
     for (Resident& r : residents_) {
@@ -148,10 +142,10 @@ class Bench {
         return Status();
       }));
     }
-    uint32_t failures = 0;
-    must(device_.copy_out(*stream_, &failures, failures_->data(), 4));
+    uint64_t first_bad = 0;
+    must(device_.copy_out(*stream_, &first_bad, first_bad_->data(), 8));
     must(stream_->synchronize());
-    return wrong + failures;
+    return wrong + (first_bad == ~uint64_t{0} ? 0 : 1);
   }
 
   std::shared_ptr<const TareBundle> bundle_;
@@ -159,7 +153,7 @@ class Bench {
   jit::CudaLaunch& launcher_;
   jit::Jit& jit_;
   std::unique_ptr<Stream> stream_;
-  std::unique_ptr<Buffer> failures_;
+  std::unique_ptr<Buffer> first_bad_;
   std::vector<Resident> residents_;
   int64_t plain_ = 0, coded_ = 0;
 };
