@@ -35,7 +35,8 @@ TEST_CASE("a buffer may outlive its cpu device") {
 
 TEST_CASE("cpu provider refuses in one sentence") {
   const auto provider = cpu::make_cpu_provider();
-  CHECK(provider->open("cpu:1", {}).status().message() == "device 'cpu:1' does not exist, the one here is 'cpu'");
+  CHECK(provider->open("cpu:1", {}).status().message() ==
+        "device 'cpu:1': the widest instruction set is '1', expected one of baseline, sse4, avx2, avx512");
   CHECK(provider->open("cpu", {.threads = -1}).status().message() ==
         "cpu: threads is -1, expected 0 (all cores) to 1024");
   CHECK(provider->open("cpu", {.memory_bytes = -5}).status().code() == Code::invalid);

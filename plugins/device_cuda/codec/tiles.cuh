@@ -64,7 +64,7 @@ __device__ __forceinline__ uint32_t step(const uint32_t* table, Plane& plane, ui
 // By state & 4095: byte | (frequency - 1) << 8 | (slot - start) << 20, as the host's decoder has it.
 template <TilesConfig c>
 __device__ __forceinline__ void make_tables(const TileArguments& a, uint32_t* tables) {
-  uint32_t* const starts = tables + __builtin_popcount(c.coded) * kSlots;
+  uint32_t* const starts = tables + __popc(c.coded) * kSlots;
   const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
 #pragma unroll
   for (int p = 0, k = 0; p < c.width; ++p) {

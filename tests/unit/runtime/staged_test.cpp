@@ -150,11 +150,12 @@ TEST_CASE("damage ends the loading with the tensor and the tile") {
   CHECK(refusal(large->stored.offset + 5) == what + "piece 0 does not match its checksum");
   CHECK(refusal(large->stored.offset + large->stored.bytes - 1).starts_with(what + "piece "));
   CHECK(refusal(large->stored.table_offset() + 8) == what + "its table of pieces does not match its checksum");
-  // Bytes that arrive changed: checksums are right, the device's decoder finds it. The first tensor is the first sent.
+  // Bytes that arrive changed: checksums are right, the device's decoder finds it. Which tensor is sent
+  // first is left to the threads.
   StagingDevice device;
   device.flip_at = bundle->pieces(bundle->directory().tensors[0].stored, 1, 2, "")->front().begin - 40;
   const auto wrong = m.send(device, m.path);
   REQUIRE_FALSE(wrong.ok());
-  CHECK(wrong.status().message() ==
-        m.path + ": tensor 'a.ragged': tile 0 is damaged: its planes do not end where they must");
+  CHECK(wrong.status().message().starts_with(m.path + ": tensor '"));
+  CHECK(wrong.status().message().ends_with("': tile 0 is damaged: its planes do not end where they must"));
 }
