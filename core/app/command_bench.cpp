@@ -58,7 +58,8 @@ int run(const CommandLine& line, const Options& o) {
   const Host* host = opened_host->get();
   ModelOptions options = o.model;
   options.context = std::max(options.context, o.prompt + o.generate + 1);
-  options.sequences = std::max(o.batch, 1);
+  // State is for what runs here, unless the number of sequences is part of what layouts are chosen for.
+  options.sequences = std::max({o.batch, 1, options.objective == "throughput" ? options.sequences : 1});
   auto running = load_for(*host, options);
   if (!running.ok()) return fail(running.status());
   PlanExecutor& executor = *running->model.executor;
