@@ -32,8 +32,9 @@ struct Options {
   double sustained_seconds = 0;
   int32_t strips = 2;  // per block, of o and down
   WeightCode code = WeightCode::kW12;
-  bool free_order = false;  // up to 128 tokens: what the best order of each number of tokens would take
-  bool hot = false;         // sustained time of each candidate of gate_up
+  bool free_order = false;            // up to 128 tokens: what the best order of each number of tokens would take
+  bool hot = false;                   // sustained time of each candidate of gate_up
+  std::vector<std::string> launches;  // "matrix:tokens:label": launched once each and nothing else, for a profiler
 };
 
 const char* name(WeightCode code) {
@@ -76,6 +77,8 @@ Options parse(int argc, char** argv) {
       o.free_order = true;
     else if (arg == "--hot")
       o.hot = true;
+    else if (arg == "--launch")
+      o.launches.emplace_back(value());
     else if (arg == "--lm-head")
       o.lm_head = true;
     else if (arg == "--no-check")
@@ -166,6 +169,49 @@ void compile_everything(jit::Jit& jit, Layer& layer, const Options& o, const std
   std::printf("# %zu kernels compiled or found in %.2f s\n", requests.size(), seconds_since(start));
 }
 
+std::vector<MatrixSpec> layer_specs(const Options& o) {
+  return {{"qkv", 6144, 4096, {4, 2}},
+          {"o", 4096, 4096, {o.strips, 4}},
+          {"gate_up", 28672, 4096, {16, 1}},
+          {"down", 4096, 14336, {o.strips, 4}}};
+}
+
+// Each of o.launches once, without dependent launch: what a profiler looks at. One copy of each matrix. The label
+// "vendor" is cuBLAS's own choice.
+int launch_only(const Options& o, Lab& lab, Layer& layer, cuda::VendorGemm* vendor) {
+  for (const std::string& wanted : o.launches) {
+    const size_t first = wanted.find(':'), second = wanted.find(':', first + 1);
+    if (second == std::string::npos) must(invalid("--launch takes matrix:tokens:label, not ", wanted));
+    const std::string which = wanted.substr(0, first), what = wanted.substr(second + 1);
+    const int32_t tokens = std::atoi(wanted.c_str() + first + 1);
+    auto found = std::find_if(layer.matrices().begin(), layer.matrices().end(),
+                              [&](const Matrix& m) { return m.spec.name == which; });
+    if (found == layer.matrices().end()) {
+      for (const MatrixSpec& spec : layer_specs(o)) {
+        if (spec.name == which) layer.add(spec, o.kind, 1, 4096, 1, false, o.code);
+      }
+      found = layer.matrices().end() - 1;
+    }
+    if (what == "vendor" && vendor != nullptr) {
+      must(vendor->prepare({tokens, found->spec.rows, found->spec.columns}, 8));
+      must(layer.baseline(*found, tokens, 0)(lab.stream(), 0));
+      must(lab.stream().synchronize());
+      continue;
+    }
+    bool any = false;
+    for (const AnyConfig& c :
+         candidates(found->packed[0].shape, tokens, layer.multiprocessors(), layer.architecture())) {
+      if (label(c) != what) continue;
+      any = true;
+      must(layer.product(*found, c, tokens, false)(lab.stream(), 0));
+      must(lab.stream().synchronize());
+      std::printf("LAUNCHED %s M=%d %s\n", which.c_str(), tokens, what.c_str());
+    }
+    if (!any) std::printf("no candidate of %s at M=%d is called %s\n", which.c_str(), tokens, what.c_str());
+  }
+  return 0;
+}
+
 int run(const Options& o) {
   const auto provider = cuda::make_provider(o.driver);
   const auto found = provider->found();
@@ -191,14 +237,12 @@ int run(const Options& o) {
   auto vendor = cuda::VendorGemm::open({o.cublas}, vendor_workspace->data(), vendor_workspace->bytes());
   if (!vendor) std::printf("# no baseline: %s\n", vendor.status().message().c_str());
   Layer layer(lab, vendor ? vendor->get() : nullptr, info.units, architecture);
+  if (!o.launches.empty()) return launch_only(o, lab, layer, vendor ? vendor->get() : nullptr);
   Log log(o.out);
 
   const int32_t most = std::max(*std::max_element(o.rows.begin(), o.rows.end()), 256), reference = most;
   auto start = std::chrono::steady_clock::now();
-  layer.add({"qkv", 6144, 4096, {4, 2}}, o.kind, 4, most, reference, o.dense, o.code);
-  layer.add({"o", 4096, 4096, {o.strips, 4}}, o.kind, 4, most, reference, o.dense, o.code);
-  layer.add({"gate_up", 28672, 4096, {16, 1}}, o.kind, 4, most, reference, o.dense, o.code);
-  layer.add({"down", 4096, 14336, {o.strips, 4}}, o.kind, 4, most, reference, o.dense, o.code);
+  for (const MatrixSpec& spec : layer_specs(o)) layer.add(spec, o.kind, 4, most, reference, o.dense, o.code);
   if (o.lm_head) layer.add({"lm_head", 128256, 4096, {16, 1}}, o.kind, 2, most, reference, false, o.code);
   std::printf("# data made, packed, checked in %.2f s\n", seconds_since(start));
   double layer_bits = 0;
