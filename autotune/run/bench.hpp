@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "autotune/linear_lab.hpp"
 #include "core/registry/registry.hpp"
 
 namespace tare {
@@ -13,6 +14,14 @@ namespace tare {
 // Device memory that benches hand on, grown when one needs more: the pages are touched once.
 struct BenchMemory {
   std::unique_ptr<Buffer> weights, inputs, outputs, scratch;
+  // Of the device: numbers are made and compared there. Null: on the host.
+  DeviceData* data = nullptr;
+};
+// What one launch wrote, [result][row]; what it left out is 0x77. In host memory, or where the device has it.
+struct BenchResults {
+  std::vector<std::vector<std::byte>> host;
+  std::unique_ptr<Buffer> device;
+  std::vector<int64_t> offsets;  // of results in `device`
 };
 
 class ProblemBench {
@@ -23,17 +32,29 @@ class ProblemBench {
   static Result<std::unique_ptr<ProblemBench>> create(Device& device, const Registry& registry, const Problem& problem,
                                                       std::string_view layout, int64_t most_rows, int64_t cold_bytes,
                                                       BenchMemory& memory);
-  // A kernel with its config, made for a bucket.
+  // A kernel with its config, made for a bucket and bound to the weights: an instance a copy.
   struct Prepared {
-    std::unique_ptr<Instance> instance;
+    std::vector<std::unique_ptr<Instance>> instances;
     int64_t scratch_bytes = 0;
   };
   Result<Prepared> prepare(const KernelCandidate& kernel, const KernelConfig& config, int64_t bucket_rows);
+  // Binds all of them once, on all cores, and lets them go: what they compile is then known. A failure is left to
+  // prepare().
+  struct Wanted {
+    const KernelCandidate* kernel = nullptr;
+    const KernelConfig* config = nullptr;
+    int64_t bucket_rows = 1;
+  };
+  void warm(std::span<const Wanted> wanted) const;
   // Puts one launch on the stream, with the weights that were read longest ago; `first_row` of the activations is its
   // first.
   Status launch(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
-  // The results' bytes of one launch that is waited for, [result][row]; what the kernel left out is 0x77.
-  Result<std::vector<std::vector<std::byte>>> results(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
+  // Of one launch that is waited for.
+  Result<BenchResults> results(const Prepared& prepared, int64_t rows, int64_t first_row = 0);
+  // The first difference between what a launch gives and rows [first_of_expected, + rows) of `expected`, in words;
+  // empty: none.
+  Result<std::string> difference(const Prepared& prepared, int64_t rows, int64_t first_row,
+                                 const BenchResults& expected, int64_t first_of_expected);
   // For a second opinion: scratch is allocated anew by the next prepare(), and launches go on half a turn further in
   // the copies of the weights. What was prepared before must not be launched any more.
   void refresh() noexcept;
@@ -42,7 +63,6 @@ class ProblemBench {
   int64_t activation_bytes(int64_t rows) const noexcept;
   double flops(int64_t rows) const noexcept { return flops_per_row_ * static_cast<double>(rows); }
   int64_t copies() const noexcept { return static_cast<int64_t>(copies_.size()); }
-  int64_t row_bytes(size_t result) const noexcept { return results_[result].row_bytes; }
 
  private:
   struct Part {  // a tensor of the launch
@@ -51,9 +71,13 @@ class ProblemBench {
   };
   ProblemBench(Device& device, const Registry& registry, const Problem& problem, BenchMemory& memory)
       : device_(device), registry_(registry), problem_(problem), memory_(memory) {}
+  struct Weight;  // as it lies, or as it will
+  Result<Weight> lay(const WeightInfo& info, std::string_view layout, bool matrix, uint64_t seed);
   Status lay_weights(std::string_view layout, int64_t cold_bytes);
+  Status put(const Prepared& prepared, int64_t rows, int64_t first_row, std::byte* outputs,
+             std::span<const int64_t> offsets);
   Status lay_tensors(int64_t most_rows);
-  TensorView view(const Part& part, const Buffer& buffer, int64_t rows, int64_t first_row) const;
+  TensorView view(const Part& part, std::byte* base, int64_t rows, int64_t first_row) const;
 
   Device& device_;
   const Registry& registry_;
@@ -62,6 +86,7 @@ class ProblemBench {
   std::unique_ptr<Stream> stream_;
   std::vector<std::vector<std::byte>> heads_;    // of the weights, on the host
   std::vector<std::vector<WeightView>> copies_;  // by copy
+  std::vector<std::unique_ptr<Buffer>> coded_;   // weights that the device laid out itself
   std::vector<Part> inputs_, results_;
   size_t next_ = 0;
   int64_t matrix_bytes_ = 0, most_rows_ = 0;

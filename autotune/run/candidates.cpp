@@ -1,6 +1,9 @@
 #include "autotune/run/candidates.hpp"
 
 #include <algorithm>
+#include <set>
+
+#include "autotune/store/entry.hpp"
 
 namespace tare {
 namespace {
@@ -58,6 +61,21 @@ std::vector<Contestant> contestants_for(const Registry& registry, const Problem&
   return out;
 }
 
+void warm(const ProblemBench& bench, const Registry& registry, const Problem& problem, std::string_view layout,
+          std::span<const int64_t> points) {
+  std::vector<std::pair<Contestant, int64_t>> all;
+  std::set<std::string> known;
+  for (const int64_t rows : points) {
+    const Problem at = at_rows(problem, rows_point(rows));
+    for (const std::string& id : numerics_of(registry, problem, std::vector<int64_t>{at.rows}))
+      for (Contestant& c : contestants_for(registry, at, layout, id))
+        if (known.insert(c.name()).second) all.emplace_back(std::move(c), at.rows);
+  }
+  std::vector<ProblemBench::Wanted> wanted;
+  for (const auto& [c, rows] : all) wanted.push_back({c.kernel, &c.config, rows});
+  bench.warm(wanted);
+}
+
 std::vector<std::string> numerics_of(const Registry& registry, const Problem& problem,
                                      std::span<const int64_t> points) {
   std::vector<std::string> out;
@@ -83,7 +101,8 @@ std::vector<std::string> layouts_of(const Registry& registry, const Problem& pro
     const std::string id(layout->id());
     if (!layout->device_kind().empty() && layout->device_kind() != problem.device_kind) continue;
     const std::string code = id.substr(0, id.find('/'));
-    if (!wanted.empty() && std::ranges::find(wanted, id) == wanted.end() && std::ranges::find(wanted, code) == wanted.end())
+    if (!wanted.empty() && std::ranges::find(wanted, id) == wanted.end() &&
+        std::ranges::find(wanted, code) == wanted.end())
       continue;
     bool holds = true;
     for (const ProblemOp& op : problem.ops)

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "autotune/run/bench.hpp"
 #include "autotune/run/problems.hpp"
 #include "core/registry/selection.hpp"
 
@@ -17,6 +18,9 @@ struct Contestant {
 // Empty: no kernel reads the layout in this order of sums.
 std::vector<Contestant> contestants_for(const Registry& registry, const Problem& problem, std::string_view layout,
                                         std::string_view numerics);
+// Has the bench compile them all, at every one of `points`, under every order of sums.
+void warm(const ProblemBench& bench, const Registry& registry, const Problem& problem, std::string_view layout,
+          std::span<const int64_t> points);
 // The default alone.
 std::optional<Contestant> default_for(const Registry& registry, const Problem& problem, std::string_view layout,
                                       std::string_view numerics);

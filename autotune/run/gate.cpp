@@ -1,38 +1,16 @@
 #include "autotune/run/gate.hpp"
 
-#include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "autotune/store/entry.hpp"
 
 namespace tare {
-namespace {
-
-// The first difference in words; empty: none. Row `row_of_b` of `b` is row 0 of what is compared when `rows` is 1.
-std::string difference(const ProblemBench& bench, const std::vector<std::vector<std::byte>>& a,
-                       const std::vector<std::vector<std::byte>>& b, int64_t rows, int64_t first_of_b) {
-  for (size_t r = 0; r < a.size(); ++r) {
-    const auto bytes = static_cast<size_t>(bench.row_bytes(r));
-    for (int64_t row = 0; row < rows; ++row) {
-      const std::byte* const x = a[r].data() + static_cast<size_t>(row) * bytes;
-      const std::byte* const y = b[r].data() + static_cast<size_t>(first_of_b + row) * bytes;
-      if (std::memcmp(x, y, bytes) == 0) continue;
-      size_t at = 0;
-      while (x[at] == y[at]) ++at;
-      return text("row ", first_of_b + row, ", byte ", at, " of result ", r);
-    }
-  }
-  return "";
-}
-
-}  // namespace
-
 Result<std::unique_ptr<ExactnessGate>> ExactnessGate::create(Device& device, const Registry& registry,
                                                              const Problem& problem, std::string_view layout,
-                                                             std::string_view numerics, int64_t most_rows) {
+                                                             std::string_view numerics, int64_t most_rows,
+                                                             DeviceData* data) {
   auto out = std::unique_ptr<ExactnessGate>(new ExactnessGate(registry, problem));
-  out->layout_ = layout, out->numerics_ = numerics;
+  out->layout_ = layout, out->numerics_ = numerics, out->memory_.data = data;
   for (const std::string& plain : layouts_of(registry, problem, std::vector<std::string>{"dense"}))
     if (default_for(registry, problem, plain, numerics)) {
       out->layout_ = plain;
@@ -66,27 +44,23 @@ Result<const ExactnessGate::Truth*> ExactnessGate::truth(int64_t rows) {
   auto single = bench_->prepare(*alone->kernel, alone->config, 1);
   if (!single.ok()) return fails(single.status());
   for (const int64_t row : std::set<int64_t>{0, rows / 2, rows - 1}) {
-    const auto one = bench_->results(*single, 1, row);
-    if (!one.ok()) return fails(one.status());
-    const std::string other = difference(*bench_, *one, truth.bits, 1, row);
-    if (!other.empty())
-      truth.wrong = text(truth.name, " gives other bits for a row alone than among ", rows, " (", other, ")");
+    const auto other = bench_->difference(*single, 1, row, truth.bits, row);
+    if (!other.ok()) return fails(other.status());
+    if (!other->empty())
+      truth.wrong = text(truth.name, " gives other bits for a row alone than among ", rows, " (", *other, ")");
   }
   return &truth;
 }
 
-Result<std::string> ExactnessGate::check(ProblemBench& bench, const Contestant& contestant, int64_t bucket_rows,
+Result<std::string> ExactnessGate::check(ProblemBench& bench, const ProblemBench::Prepared& prepared,
                                          std::span<const int64_t> rows) {
-  const auto prepared = bench.prepare(*contestant.kernel, contestant.config, bucket_rows);
-  if (!prepared.ok()) return "does not run: " + prepared.status().message();
   for (const int64_t count : rows) {
     TARE_ASSIGN_OR_RETURN(const Truth* expected, truth(count));
     if (!expected->wrong.empty()) return expected->wrong;
-    const auto got = bench.results(*prepared, count);
-    if (!got.ok()) return "does not run: " + got.status().message();
-    const std::string other = difference(bench, *got, expected->bits, count, 0);
-    if (!other.empty())
-      return text("gives other bits than ", expected->name, " in ", layout_, " at ", count, " rows (", other, ")");
+    const auto other = bench.difference(prepared, count, 0, expected->bits, 0);
+    if (!other.ok()) return "does not run: " + other.status().message();
+    if (!other->empty())
+      return text("gives other bits than ", expected->name, " in ", layout_, " at ", count, " rows (", *other, ")");
   }
   return "";
 }

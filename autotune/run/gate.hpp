@@ -15,16 +15,15 @@ class ExactnessGate {
   // reads, or from `layout` itself where no kernel of that order reads a plain one.
   static Result<std::unique_ptr<ExactnessGate>> create(Device& device, const Registry& registry, const Problem& problem,
                                                        std::string_view layout, std::string_view numerics,
-                                                       int64_t most_rows);
-  // Empty: equal bits. Otherwise what differs, or why it did not run. `bench` has the same problem.
-  Result<std::string> check(ProblemBench& bench, const Contestant& contestant, int64_t bucket_rows,
-                            std::span<const int64_t> rows);
+                                                       int64_t most_rows, DeviceData* data = nullptr);
+  // Empty: equal bits. Otherwise what differs, or why it did not run. `bench` has the same problem, and what it
+  // prepared.
+  Result<std::string> check(ProblemBench& bench, const ProblemBench::Prepared& prepared, std::span<const int64_t> rows);
 
  private:
-  using Bits = std::vector<std::vector<std::byte>>;
   ExactnessGate(const Registry& registry, Problem problem) : registry_(registry), problem_(std::move(problem)) {}
   struct Truth {
-    Bits bits;
+    BenchResults bits;
     std::string name, wrong;  // wrong: why it is no truth
   };
   Result<const Truth*> truth(int64_t rows);

@@ -3,13 +3,14 @@
 #include <string_view>
 
 #include "autotune/launch_timer.hpp"
+#include "autotune/linear_lab.hpp"
 #include "core/registry/registry.hpp"
 
 namespace tare {
 
 // The best of a few launches of a BF16 product that is all arithmetic; 0: no kernel runs one.
 double peak_operations(Device& device, const DeviceInfo& info, const Registry& registry, std::string_view numerics,
-                       LaunchTimer& timer);
+                       LaunchTimer& timer, DeviceData* data = nullptr);
 // linear/1 of one BF16 matrix.
 Problem plain_product(const DeviceInfo& info, int64_t outputs, int64_t inputs, int64_t rows);
 

@@ -59,7 +59,7 @@ double against(std::span<const TuningEntry> shipped, const TunerOutcome& tuning,
 }  // namespace
 
 Result<std::vector<GateOutcome>> run_gates(Device& device, const DeviceInfo& info, const Registry& registry,
-                                           const std::function<bool()>& stopped) {
+                                           const std::function<bool()>& stopped, DeviceData* data) {
   std::vector<GateOutcome> out;
   const auto outcome_of = [&](const Contestant& c, const std::string& layout, const std::string& id) -> GateOutcome& {
     for (GateOutcome& o : out)
@@ -67,18 +67,24 @@ Result<std::vector<GateOutcome>> run_gates(Device& device, const DeviceInfo& inf
     return out.emplace_back(GateOutcome{std::string(c.kernel->id()), layout, id, 0, ""});
   };
   BenchMemory memory;
+  memory.data = data;
   for (const Problem& problem : gate_problems(info))
     for (const std::string& layout : layouts_of(registry, problem, {})) {
       TARE_ASSIGN_OR_RETURN(const auto bench,
                             ProblemBench::create(device, registry, problem, layout, kGateRows[6], 0, memory));
+      if (data != nullptr) warm(*bench, registry, problem, layout, kGateRows);
       for (const std::string& id : numerics_of(registry, problem, std::vector<int64_t>{1})) {
         TARE_ASSIGN_OR_RETURN(const auto gate,
-                              ExactnessGate::create(device, registry, problem, layout, id, kGateRows[6]));
+                              ExactnessGate::create(device, registry, problem, layout, id, kGateRows[6], data));
         for (const int64_t rows : kGateRows)
           for (const Contestant& c : contestants_for(registry, at_rows(problem, rows_point(rows)), layout, id)) {
             if (stopped && stopped()) return failure(Code::cancelled, "stopped");
             GateOutcome& o = outcome_of(c, layout, id);
-            TARE_ASSIGN_OR_RETURN(const std::string reason, gate->check(*bench, c, rows_point(rows), {&rows, 1}));
+            const auto prepared = bench->prepare(*c.kernel, c.config, rows_point(rows));
+            std::string reason = prepared.ok() ? "" : "does not run: " + prepared.status().message();
+            if (reason.empty()) {
+              TARE_ASSIGN_OR_RETURN(reason, gate->check(*bench, *prepared, {&rows, 1}));
+            }
             ++o.checked;
             if (!reason.empty() && o.failure.empty())
               o.failure = text(to_string(c.config), " on ", to_string(problem), ": ", reason);
@@ -93,7 +99,7 @@ Result<Qualification> qualify(Device& device, const DeviceInfo& info, const Regi
                               const QualifyOptions& options) {
   Qualification out;
   if (options.tuner.progress) options.tuner.progress({0, 1, "exactness gates"});
-  TARE_ASSIGN_OR_RETURN(out.gates, run_gates(device, info, registry, options.tuner.stopped));
+  TARE_ASSIGN_OR_RETURN(out.gates, run_gates(device, info, registry, options.tuner.stopped, options.tuner.data));
   TARE_ASSIGN_OR_RETURN(out.tuning, tune(device, info, registry, problems, database, options.tuner));
   if (!options.output.empty()) {
     std::vector<TuningEntry> entries;

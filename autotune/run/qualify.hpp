@@ -12,13 +12,13 @@ struct GateOutcome {
   std::string failure;  // empty: equal bits everywhere
 };
 Result<std::vector<GateOutcome>> run_gates(Device& device, const DeviceInfo& info, const Registry& registry,
-                                           const std::function<bool()>& stopped = {});
+                                           const std::function<bool()>& stopped = {}, DeviceData* data = nullptr);
 
 struct QualifyOptions {
   TunerOptions tuner = {};
   std::span<const TuningEntry> shipped = {};  // of this SKU; empty: nobody measured it yet
-  std::string output = {};                   // folder that gets ARCHITECTURE/SKU/OP.toml; empty: none
-  double tolerance = 0.10;               // a geometric mean above the shipped record's by more is slower
+  std::string output = {};                    // folder that gets ARCHITECTURE/SKU/OP.toml; empty: none
+  double tolerance = 0.10;                    // a geometric mean above the shipped record's by more is slower
 };
 enum class QualifyVerdict : uint8_t { qualified, slower, failed, unfinished };
 struct Qualification {
@@ -26,8 +26,8 @@ struct Qualification {
   TunerOutcome tuning;
   std::vector<std::string> files;
   QualifyVerdict verdict = QualifyVerdict::unfinished;
-  std::string sentence;    // "qualified", "slower than the shipped record by 23 %", "failed: GATE"
-  int64_t compared = 0;    // choices that the shipped record has too
+  std::string sentence;        // "qualified", "slower than the shipped record by 23 %", "failed: GATE"
+  int64_t compared = 0;        // choices that the shipped record has too
   double against_shipped = 1;  // geometric mean of time beside it
 };
 Result<Qualification> qualify(Device& device, const DeviceInfo& info, const Registry& registry,

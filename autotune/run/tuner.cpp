@@ -1,8 +1,10 @@
 #include "autotune/run/tuner.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <map>
 
 #include "autotune/run/peak.hpp"
 #include "autotune/run/wall_timer.hpp"
@@ -33,6 +35,7 @@ class Tuner {
     };
     start_ = now_();
     out_.bytes_per_second = options.bytes_per_second;
+    memory_.data = options.data;
   }
 
   Result<TunerOutcome> run(std::span<const TuningProblem> problems) {
@@ -69,19 +72,21 @@ class Tuner {
     return [this] { return timer_->now(); };
   }
   // A measured unit: some launches in a row, each on cold weights.
-  Launcher unit(ProblemBench& bench, const ProblemBench::Prepared& prepared, int64_t rows, int64_t launches) {
-    return [this, &bench, &prepared, rows, launches] {
+  Launcher unit(ProblemBench& bench, const ProblemBench::Prepared* prepared, int64_t rows, int64_t launches) {
+    return [this, &bench, prepared, rows, launches] {
       return timer_->run(bench.stream(), [&] {
-        for (int64_t i = 0; i < launches; ++i) TARE_RETURN_IF_ERROR(bench.launch(prepared, rows));
+        for (int64_t i = 0; i < launches; ++i) TARE_RETURN_IF_ERROR(bench.launch(*prepared, rows));
         return Status();
       });
     };
   }
-  // Seconds of one launch of each, interleaved.
-  Result<std::vector<Timing>> time(ProblemBench& bench, std::span<const ProblemBench::Prepared> prepared, int64_t rows,
-                                   const StoppingRule& rule, int64_t launches) {
+  // Seconds of one launch of each, interleaved. `beside`: a unit of as many launches that is measured with them, last.
+  Result<std::vector<Timing>> time(ProblemBench& bench, std::span<const ProblemBench::Prepared* const> prepared,
+                                   int64_t rows, const StoppingRule& rule, int64_t launches,
+                                   const Launcher& beside = {}) {
     std::vector<Launcher> launchers;
-    for (const auto& p : prepared) launchers.push_back(unit(bench, p, rows, launches));
+    for (const auto* p : prepared) launchers.push_back(unit(bench, p, rows, launches));
+    if (beside) launchers.push_back(beside);
     TARE_ASSIGN_OR_RETURN(std::vector<Timing> out, measure(launchers, clock(), rule));
     for (Timing& t : out)
       for (double* v : {&t.median, &t.spread, &t.best}) *v /= static_cast<double>(launches);
@@ -89,6 +94,37 @@ class Tuner {
   }
   static int64_t launches_for(double seconds) {
     return std::clamp<int64_t>(static_cast<int64_t>(std::ceil(kUnit / std::max(seconds, 1e-9))), 1, 32);
+  }
+
+  // Seconds of one launch of each of two when nothing else runs for long: slices in the order A B A B B A, since
+  // whoever comes second is hotter; the first two only warm the device.
+  Result<std::array<double, 2>> sustained(ProblemBench& bench, std::array<const ProblemBench::Prepared*, 2> both,
+                                          int64_t rows, int64_t launches) {
+    std::array<double, 2> seconds{};
+    std::array<int64_t, 2> count{};
+    int slice = 0;
+    for (const size_t who : {0, 1, 0, 1, 1, 0}) {
+      const bool counts = slice++ >= 2;
+      for (const double start = timer_->now(); timer_->now() - start < o_.sustained_slice;) {
+        const double before = timer_->now();
+        TARE_RETURN_IF_ERROR(unit(bench, both[who], rows, launches)());
+        if (timer_->now() <= before) return failure(Code::internal, "the timer of launches stands still");
+        if (counts) seconds[who] += timer_->now() - before, count[who] += launches;
+      }
+    }
+    for (const size_t who : {0, 1}) seconds[who] /= static_cast<double>(std::max<int64_t>(1, count[who]));
+    return seconds;
+  }
+  // The vendor's product for a problem, made when it is first asked for; null: there is none.
+  Result<VendorBaseline*> vendor_for(const TuningProblem& p) {
+    if (o_.vendor == nullptr || o_.data == nullptr) return nullptr;
+    if (vendor_is_ != p.printed) {
+      vendor_.reset();
+      TARE_ASSIGN_OR_RETURN(vendor_, VendorBaseline::create(device_, *o_.vendor, *o_.data, *timer_, p.problem,
+                                                            p.points.back(), o_.cold_bytes));
+      vendor_is_ = p.printed;
+    }
+    return vendor_.get();
   }
 
   // The order of sums of a problem: kept from before, or measured once.
@@ -123,14 +159,18 @@ class Tuner {
     std::vector<int64_t> at{p.points.front(), p.points[p.points.size() / 2], p.points.back()};
     at.erase(std::unique(at.begin(), at.end()), at.end());
     for (const int64_t rows : at) {
-      std::vector<ProblemBench::Prepared> prepared;
+      std::vector<ProblemBench::Prepared> made_ready;
+      std::vector<const ProblemBench::Prepared*> prepared;
       for (const std::string& id : offered) {
         const auto contestant = default_for(registry_, at_rows(p.problem, rows), layout, id);
         if (!contestant) return {};  // this layout does not tell: the first stays
         auto made = bench->prepare(*contestant->kernel, contestant->config, rows);
         if (!made.ok()) return {};
-        prepared.push_back(std::move(*made));
+        TARE_RETURN_IF_ERROR(bench->launch(*made, rows));
+        TARE_RETURN_IF_ERROR(bench->stream().synchronize());
+        made_ready.push_back(std::move(*made));
       }
+      for (const auto& one : made_ready) prepared.push_back(&one);
       TARE_ASSIGN_OR_RETURN(const auto timings, time(*bench, prepared, rows, kQuick, 1));
       for (size_t i = 0; i < offered.size(); ++i)
         logs[i] += std::log(timings[i].median / timings[0].median) / static_cast<double>(at.size());
@@ -150,6 +190,10 @@ class Tuner {
     TARE_ASSIGN_OR_RETURN(
         bench_, ProblemBench::create(device_, registry_, p.problem, layout, p.points.back(), o_.cold_bytes, memory_));
     bench_is_ = {p.printed, layout};
+    if (o_.data != nullptr) {
+      show("compiling for " + p.printed);
+      warm(*bench_, registry_, p.problem, layout, p.points);
+    }
     return bench_.get();
   }
 
@@ -219,15 +263,33 @@ class Tuner {
     }
     TARE_ASSIGN_OR_RETURN(ProblemBench* const bench, bench_for(p, key.layout));
     if (gate_ == nullptr) {
-      TARE_ASSIGN_OR_RETURN(
-          gate_, ExactnessGate::create(device_, registry_, p.problem, key.layout, key.numerics, p.points.back()));
+      TARE_ASSIGN_OR_RETURN(gate_, ExactnessGate::create(device_, registry_, p.problem, key.layout, key.numerics,
+                                                         p.points.back(), o_.data));
     }
     std::vector<int64_t> edges{key.rows};
     if (first_of_bucket(key.rows) != key.rows) edges.push_back(first_of_bucket(key.rows));
+    // A contestant is prepared once, for its gate and for all that is measured of it.
+    std::map<std::string, ProblemBench::Prepared> ready;
     const auto gate = [&](const Contestant& c) -> Result<std::string> {
-      TARE_ASSIGN_OR_RETURN(const std::string reason, gate_->check(*bench, c, key.rows, edges));
+      auto made = bench->prepare(*c.kernel, c.config, key.rows);
+      std::string reason = made.ok() ? "" : "does not run: " + made.status().message();
+      if (reason.empty()) {
+        const auto& prepared = ready.insert_or_assign(c.name(), std::move(*made)).first->second;
+        TARE_ASSIGN_OR_RETURN(reason, gate_->check(*bench, prepared, edges));
+      }
       if (!reason.empty()) out_.failures.push_back({key, std::string(c.kernel->id()), to_string(c.config), reason});
       return reason;
+    };
+    // Of one that passed in an earlier run, too.
+    const auto prepared_of = [&](const Contestant& c) -> Result<const ProblemBench::Prepared*> {
+      auto at = ready.find(c.name());
+      if (at == ready.end()) {
+        TARE_ASSIGN_OR_RETURN(auto made, bench->prepare(*c.kernel, c.config, key.rows));
+        TARE_RETURN_IF_ERROR(bench->launch(made, key.rows));
+        TARE_RETURN_IF_ERROR(bench->stream().synchronize());
+        at = ready.emplace(c.name(), std::move(made)).first;
+      }
+      return &at->second;
     };
     // The default itself has to pass; where it does not, the first that does takes its place.
     while (!contestants.empty()) {
@@ -255,8 +317,7 @@ class Tuner {
         if (t.refused.empty() && candidates.size() > 1) candidates.back().known_seconds = t.us * 1e-6;
       }
     }
-    ProblemBench::Prepared base;
-    TARE_ASSIGN_OR_RETURN(base, bench->prepare(*contestants[0].kernel, contestants[0].config, key.rows));
+    TARE_ASSIGN_OR_RETURN(const ProblemBench::Prepared* const base, prepared_of(contestants[0]));
     double base_seconds = 0;
     int64_t launches = 1;
     std::vector<Timing> first_edge, last_edge;
@@ -265,23 +326,24 @@ class Tuner {
       size_t challenger = 0;
       std::vector<Timing> first, last;  // of the challenger and the default
     } again;
+    std::map<size_t, double> sustained_seconds;  // by contestant, of those that were compared so
+    double vendor_seconds = 0;
+    SensorReading sensors;
 
     SearchCallbacks callbacks;
     callbacks.quick = [&](size_t c) -> Result<SearchCost> {
-      std::vector<ProblemBench::Prepared> both;
+      std::vector<const ProblemBench::Prepared*> both{base};
       if (c > 0) {
         TARE_ASSIGN_OR_RETURN(std::string reason, gate(contestants[c]));
         if (!reason.empty()) return SearchCost{0, 0, std::move(reason)};
-        TARE_ASSIGN_OR_RETURN(auto made, bench->prepare(*contestants[c].kernel, contestants[c].config, key.rows));
-        both.push_back(std::move(base)), both.push_back(std::move(made));
+        TARE_ASSIGN_OR_RETURN(const ProblemBench::Prepared* const other, prepared_of(contestants[c]));
+        both.push_back(other);
       } else {
-        both.push_back(std::move(base));
-        TARE_RETURN_IF_ERROR(unit(*bench, both[0], key.rows, 1)());  // wakes the device
+        TARE_RETURN_IF_ERROR(unit(*bench, base, key.rows, 1)());  // wakes the device
         TARE_ASSIGN_OR_RETURN(const auto once, time(*bench, both, key.rows, {.least = 2, .most = 2}, 1));
         launches = launches_for(once[0].best);
       }
       auto timings = time(*bench, both, key.rows, kQuick, launches);
-      base = std::move(both[0]);
       if (!timings.ok()) return std::move(timings).status();
       if (c == 0) base_seconds = (*timings)[0].median;
       // Beside the default of the same minute, so that a change of the machine's load counts for nothing.
@@ -289,12 +351,20 @@ class Tuner {
       return SearchCost{timings->back().median * drift, timings->back().spread * drift, ""};
     };
     callbacks.final_round = [&](std::span<const size_t> last) -> Result<std::vector<SearchCost>> {
-      std::vector<ProblemBench::Prepared> prepared;
+      std::vector<const ProblemBench::Prepared*> prepared;
       for (const size_t c : last) {
-        TARE_ASSIGN_OR_RETURN(auto made, bench->prepare(*contestants[c].kernel, contestants[c].config, key.rows));
-        prepared.push_back(std::move(made));
+        TARE_ASSIGN_OR_RETURN(const ProblemBench::Prepared* const one, prepared_of(contestants[c]));
+        prepared.push_back(one);
       }
-      TARE_ASSIGN_OR_RETURN(last_edge, time(*bench, prepared, key.rows, kFinal, launches));
+      TARE_ASSIGN_OR_RETURN(VendorBaseline* const vendor, vendor_for(p));
+      Launcher beside;
+      if (vendor != nullptr) {
+        TARE_ASSIGN_OR_RETURN(const int way, vendor->best_way(key.rows, launches));
+        beside = vendor->unit(key.rows, way, launches);
+      }
+      TARE_ASSIGN_OR_RETURN(last_edge, time(*bench, prepared, key.rows, kFinal, launches, beside));
+      if (o_.sensors != nullptr) sensors = o_.sensors->read();
+      if (vendor != nullptr) vendor_seconds = last_edge.back().median, last_edge.pop_back();
       first_edge = last_edge;
       if (edges.size() > 1) {
         TARE_ASSIGN_OR_RETURN(first_edge, time(*bench, prepared, edges[1], kFinal, launches));
@@ -303,15 +373,31 @@ class Tuner {
       std::vector<SearchCost> costs;
       for (size_t i = 0; i < last.size(); ++i)
         costs.push_back(cost_beside(first_edge[0], last_edge[0], first_edge[i], last_edge[i], edges.back()));
+      if (o_.sustained_from == 0 || key.rows < o_.sustained_from) return costs;
+      std::vector<size_t> order;  // what may win, fastest first
+      for (size_t i = 0; i < costs.size(); ++i)
+        if (costs[i].refused.empty()) order.push_back(i);
+      std::ranges::sort(order, {}, [&](size_t i) { return costs[i].seconds; });
+      if (order.size() < 2 || costs[order[1]].seconds > (1 + TunerOptions::kCloseBursts) * costs[order[0]].seconds)
+        return costs;
+      TARE_ASSIGN_OR_RETURN(const auto hot,
+                            sustained(*bench, {prepared[order[0]], prepared[order[1]]}, key.rows, launches));
+      for (const size_t i : {0, 1}) sustained_seconds[last[order[i]]] = hot[i];
+      const size_t loser = hot[0] > hot[1] ? 0 : 1;
+      if (order[loser] != 0 && hot[loser] > (1 + kLeastGain) * hot[1 - loser])
+        costs[order[loser]].refused =
+            text("slower when sustained: ", hot[loser] * 1e6, " us, ", contestants[last[order[1 - loser]]].name(), " ",
+                 hot[1 - loser] * 1e6, " us");
       return costs;
     };
     // Fresh instances and scratch, other copies of the weights first, the challenger before the default.
     callbacks.confirm = [&](size_t c) -> Result<std::array<SearchCost, 2>> {
-      std::vector<ProblemBench::Prepared> prepared;
+      std::vector<const ProblemBench::Prepared*> prepared;
       bench->refresh();
+      ready.clear();
       for (const size_t one : {c, size_t{0}}) {
-        TARE_ASSIGN_OR_RETURN(auto made, bench->prepare(*contestants[one].kernel, contestants[one].config, key.rows));
-        prepared.push_back(std::move(made));
+        TARE_ASSIGN_OR_RETURN(const ProblemBench::Prepared* const made, prepared_of(contestants[one]));
+        prepared.push_back(made);
       }
       std::vector<Timing> first;
       if (edges.size() > 1) {
@@ -370,6 +456,9 @@ class Tuner {
     v.gb_s = static_cast<double>(bench->weight_bytes()) / best.median * 1e-9;
     v.share = roofline > 0 ? roofline_of(*bench, key, operations) / best.median : 0;
     v.baseline = contestants[0].name(), v.baseline_us = last_edge[0].median * 1e6;
+    v.vendor_us = vendor_seconds * 1e6, v.megahertz = sensors.megahertz, v.watts = sensors.watts;
+    if (const auto hot = sustained_seconds.find(found.best); hot != sustained_seconds.end())
+      v.sustained_us = hot->second * 1e6;
     v.exact = true, v.hash = contestants[found.best].kernel->hash(), v.versions = o_.versions, v.date = today();
     outcome.baseline_first_us = first_edge[0].median * 1e6;
     outcome.entry = {key, std::move(v)}, outcome.state = KeyOutcome::State::tuned;
@@ -398,7 +487,7 @@ class Tuner {
   double roofline_of(const ProblemBench& bench, const TuningKey& key, double operations) {
     if (out_.bytes_per_second <= 0) return 0;
     if (!out_.peaks.contains(key.numerics))
-      out_.peaks[key.numerics] = peak_operations(device_, info_, registry_, key.numerics, *timer_);
+      out_.peaks[key.numerics] = peak_operations(device_, info_, registry_, key.numerics, *timer_, o_.data);
     const double bytes = static_cast<double>(bench.weight_bytes() + bench.activation_bytes(key.rows));
     const double peak = out_.peaks[key.numerics];
     return std::max(bytes / out_.bytes_per_second, peak > 0 ? operations / peak : 0);
@@ -417,6 +506,8 @@ class Tuner {
   std::unique_ptr<ProblemBench> bench_;
   std::pair<std::string, std::string> bench_is_;
   std::unique_ptr<ExactnessGate> gate_;
+  std::unique_ptr<VendorBaseline> vendor_;
+  std::string vendor_is_;
   int64_t done_ = 0, total_ = 0;
   TunerOutcome out_;
 };

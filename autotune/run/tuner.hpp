@@ -6,7 +6,9 @@
 
 #include "autotune/launch_timer.hpp"
 #include "autotune/run/gate.hpp"
+#include "autotune/run/vendor_baseline.hpp"
 #include "autotune/search/search.hpp"
+#include "autotune/sensors.hpp"
 #include "autotune/store/database.hpp"
 
 namespace tare {
@@ -29,6 +31,14 @@ struct TunerOptions {
   std::function<bool()> stopped = {};  // asked between two candidates
   std::function<double()> now = {};    // seconds, for the budget
   LaunchTimer* timer = nullptr;        // null: the device's own, else the wall
+  DeviceData* data = nullptr;          // the device's: numbers are made and compared there, kernels compiled ahead
+  VendorProducts* vendor = nullptr;    // opened; its best is measured beside ours, with `data`
+  DeviceSensors* sensors = nullptr;    // read beside figures
+  // From so many rows on (0: never) the two best are also compared in slices of so many seconds, in which they
+  // alternate, when their bursts lie within kCloseBursts: there the power cap sets the clock.
+  int64_t sustained_from = 0;
+  double sustained_slice = 0.5;
+  static constexpr double kCloseBursts = 0.03;
 };
 
 struct TriedOutcome {

@@ -22,6 +22,10 @@ CREATE TABLE IF NOT EXISTS entries(
   kernel TEXT, config TEXT, us REAL, spread REAL, first_us REAL, runner_up TEXT, runner_up_us REAL, gb_s REAL,
   share REAL, baseline TEXT, baseline_us REAL, exact INTEGER, hash TEXT, versions TEXT, date TEXT,
   PRIMARY KEY(sku, problem, layout, numerics, rows)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS beside(
+  sku TEXT, problem TEXT, layout TEXT, numerics TEXT, rows INTEGER,
+  vendor_us REAL, sustained_us REAL, megahertz REAL, watts REAL,
+  PRIMARY KEY(sku, problem, layout, numerics, rows)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tried(
   sku TEXT, problem TEXT, layout TEXT, numerics TEXT, rows INTEGER, kernel TEXT, config TEXT, hash TEXT,
   us REAL, spread REAL, refused TEXT, date TEXT,
@@ -90,6 +94,18 @@ void entry_fields(Entry& e, Visitor&& visit) {
   visit(v.kernel), visit(v.config), visit(v.us), visit(v.spread), visit(v.first_us), visit(v.runner_up);
   visit(v.runner_up_us), visit(v.gb_s), visit(v.share), visit(v.baseline), visit(v.baseline_us), visit(v.exact);
   visit(v.hash), visit(v.versions), visit(v.date);
+}
+// What a device may not tell: in a table of its own, which databases of earlier builds lack.
+template <class Entry, class Visitor>
+void beside_fields(Entry& e, Visitor&& visit) {
+  visit(e.value.vendor_us), visit(e.value.sustained_us), visit(e.value.megahertz), visit(e.value.watts);
+}
+void add_beside(sqlite3* db, TuningEntry& e) {
+  Statement s(db,
+              "SELECT vendor_us,sustained_us,megahertz,watts FROM beside WHERE sku=? AND problem=? AND layout=? AND "
+              "numerics=? AND rows=?");
+  key_fields(e.key, [&](const auto& field) { s << field; });
+  (void)s.run([&] { beside_fields(e, [&](double& field) { s >> field; }); });
 }
 void bind(Statement& s, const std::string& v) { s << v; }
 void bind(Statement& s, double v) { s << v; }
@@ -230,6 +246,7 @@ Result<std::vector<TuningEntry>> TuningDatabase::entries(const std::string& sku)
     if (check(e).ok()) out.push_back(std::move(e));  // a row that another program wrote is a miss, never an error
   });
   if (!done) return state_->problem("reading");
+  for (TuningEntry& e : out) add_beside(state_->raw.db, e);
   return out;
 }
 
@@ -244,6 +261,7 @@ Result<std::optional<TuningEntry>> TuningDatabase::entry(const TuningKey& key) c
     if (check(e).ok()) out = std::move(e);
   });
   if (!done) return state_->problem("reading");
+  if (out) add_beside(state_->raw.db, *out);
   return out;
 }
 
@@ -255,6 +273,10 @@ Status TuningDatabase::put(std::span<const TuningEntry> entries) {
                                        ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
       entry_fields(e, [&](const auto& field) { bind(s, field); });
       if (!s.run()) return false;
+      Statement b(state_->raw.db, "INSERT OR REPLACE INTO beside VALUES(?,?,?,?,?,?,?,?,?)");
+      key_fields(e.key, [&](const auto& field) { b << field; });
+      beside_fields(e, [&](double field) { b << field; });
+      if (!b.run()) return false;
     }
     return true;
   });
@@ -263,7 +285,7 @@ Status TuningDatabase::put(std::span<const TuningEntry> entries) {
 Status TuningDatabase::erase(std::span<const TuningKey> keys) {
   return state_->transaction([&] {
     for (const TuningKey& key : keys)
-      for (const char* table : {"entries", "tried"}) {
+      for (const char* table : {"entries", "beside", "tried"}) {
         Statement s(state_->raw.db,
                     text("DELETE FROM ", table, " WHERE sku=? AND problem=? AND layout=? AND numerics=? AND rows=?"));
         key_fields(key, [&](const auto& field) { s << field; });

@@ -41,7 +41,11 @@ Status check(const TuningEntry& entry) {
                                     {"runner_up_us", v.runner_up_us},
                                     {"gb_s", v.gb_s},
                                     {"share", v.share},
-                                    {"baseline_us", v.baseline_us}})
+                                    {"baseline_us", v.baseline_us},
+                                    {"vendor_us", v.vendor_us},
+                                    {"sustained_us", v.sustained_us},
+                                    {"megahertz", v.megahertz},
+                                    {"watts", v.watts}})
     if (!std::isfinite(value) || value < 0)
       return invalid(named(), what, " is ", value, ", expected a finite number that is not negative");
   if (auto config = parse_attributes(v.config); !config.ok()) return std::move(config).status().in(named() + "config");

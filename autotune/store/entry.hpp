@@ -34,6 +34,9 @@ struct TuningValue {
   double gb_s = 0, share = 0;  // weight bytes read a second; the share of the roofline, 0: unknown
   std::string baseline;        // "KERNEL CONFIG" of the default choice in the same run
   double baseline_us = 0;
+  // Of the same run, 0 where it was not read: the vendor's best on plain weights, this choice in sustained use, clock
+  // and power.
+  double vendor_us = 0, sustained_us = 0, megahertz = 0, watts = 0;
   bool exact = false;    // equal bits to the dense variant of the same numerics
   std::string hash;      // of the kernel
   std::string versions;  // program and driver that measured: "tare 0.1.0"

@@ -63,6 +63,7 @@ class Table {
     out = node->as_boolean()->get();
     return {};
   }
+  bool has(std::string_view name) const { return table_.contains(name); }
   void allow(std::string_view name) { known_.push_back(name); }
   Status nothing_else() const {
     for (const auto& [key, node] : table_) {
@@ -94,6 +95,13 @@ void fields(Entry& e, Visitor&& visit) {
   visit("date", e.value.date);
 }
 
+// Those that a file may leave out.
+template <class Entry, class Visitor>
+void optional_fields(Entry& e, Visitor&& visit) {
+  visit("vendor_us", e.value.vendor_us), visit("sustained_us", e.value.sustained_us);
+  visit("megahertz", e.value.megahertz), visit("watts", e.value.watts);
+}
+
 struct PrintField {
   std::string& out;
   void name(std::string_view field) const {
@@ -116,6 +124,9 @@ Result<TuningEntry> read_entry(const toml::node& node, const TuningFile& file, s
   Status status;
   fields(entry, [&](std::string_view name, auto& field) {
     if (status.ok()) status = reader.get(name, field);
+  });
+  optional_fields(entry, [&](std::string_view name, double& field) {
+    if (status.ok() && reader.has(name)) status = reader.get(name, field);
   });
   TARE_RETURN_IF_ERROR(std::move(status));
   TARE_RETURN_IF_ERROR(reader.nothing_else());
@@ -182,6 +193,9 @@ std::string print_tuning_file(const TuningFile& file) {
   for (const TuningEntry& entry : entries) {
     out += "  { ";
     fields(entry, PrintField{out});
+    optional_fields(entry, [&](std::string_view name, double value) {
+      if (value > 0) PrintField{out}(name, value);
+    });
     out += " },\n";
   }
   return out + "]\n";

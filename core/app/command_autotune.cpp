@@ -8,6 +8,7 @@
 #include "core/app/autotune_report.hpp"
 #include "core/app/bandwidth.hpp"
 #include "core/app/cli.hpp"
+#include "core/app/device_data.hpp"
 #include "core/app/device_use.hpp"
 #include "core/app/interrupt.hpp"
 #include "core/app/tuning_problems.hpp"
@@ -19,8 +20,10 @@ namespace tare {
 namespace {
 
 struct Options {
-  std::string model, device = "cpu", budget, database, report, output = "tuning-db", shapes{kStandardShapes}, layouts;
-  int32_t threads = 0, chunk = 512, sequences = 64;
+  std::string model, device = "cpu", budget, database, report, output = "tuning-db", shapes, layouts;
+  std::vector<std::string> vendor;
+  double sustained = 0.5;
+  int32_t threads = 0, chunk = 0, sequences = 64;
   bool as_json = false, renumber = false, every_order = false, shared = false;
 };
 
@@ -120,10 +123,28 @@ int exit_code(const TunerOutcome& outcome, const Qualification* q) {
   return outcome.count(KeyOutcome::State::failed) > 0 ? 4 : 0;
 }
 
-int run(const CommandLine& line, const Options& o) {
+constexpr int64_t kColdGpuBytes = int64_t{192} << 20;  // several times the last cache of GPUs
+
+// Rows from which the power cap sets the clock (docs/benchmarks/linear-cuda.md): few where memory is fast.
+int64_t sustained_from(const DeviceInfo& device, std::span<const SkuDescription> table) {
+  for (const SkuDescription& s : table)
+    if (s.sku == device.sku && s.gb_s >= 4000) return 32;
+  return 128;
+}
+
+// What is not given depends on the device: prompts come in larger chunks on a GPU.
+Options completed(Options o, const DeviceInfo& device) {
+  const bool cpu = device.kind == "cpu";
+  if (o.shapes.empty()) o.shapes = cpu ? kStandardShapes : kStandardGpuShapes;
+  if (o.chunk == 0) o.chunk = cpu || !o.model.empty() ? 512 : 4096;
+  return o;
+}
+
+int run(const CommandLine& line, const Options& given) {
   const auto opened_host = line.host();
   if (!opened_host.ok()) return fail(opened_host.status());
   const Host& host = **opened_host;
+  Options o = given;
   double budget = 0;
   if (!o.budget.empty()) {
     const auto ms = parse_duration_ms(o.budget);
@@ -135,6 +156,7 @@ int run(const CommandLine& line, const Options& o) {
   const TuningPlaces& places = host.tuning_places();
   const std::vector<SkuDescription> table = sku_table(places, host.log());
   const DeviceInfo info = with_sku((*device)->info(), table);
+  o = completed(std::move(o), info);
   if (Status s = check_layouts(host, info, split(o.layouts)); !s.ok()) return fail(s);
   auto input = input_of(host, o, info);
   if (!input.ok()) return fail(input.status());
@@ -174,6 +196,7 @@ int run(const CommandLine& line, const Options& o) {
   const Interrupt interrupt;
   Line progress(budget, Progress::stderr_is_terminal() && !o.as_json);
   TunerOptions options;
+  std::unique_ptr<DeviceData> data;
   options.layouts = split(o.layouts), options.budget = budget, options.every_numerics = o.every_order;
   options.choose_numerics = o.renumber, options.versions = provenance(!others.empty());
   options.stopped = [&] { return interrupt.asked(); };
@@ -181,7 +204,23 @@ int run(const CommandLine& line, const Options& o) {
   if (info.kind == "cpu")
     options.cold_bytes = std::clamp(last_cache_bytes() / 4 * 5, int64_t{64} << 20, int64_t{1} << 30);
   if (works) {
+    data = device_data(host, **device);
+    options.data = data.get();
     options.bytes_per_second = read_bandwidth(**device);
+    options.sensors = static_cast<DeviceSensors*>((*device)->query(DeviceSensors::kInterface));
+    options.vendor = static_cast<VendorProducts*>((*device)->query(VendorProducts::kInterface));
+    if (options.vendor != nullptr)
+      if (const Status found = options.vendor->open(o.vendor); !found.ok()) {
+        std::cerr << "tare: no vendor's library is measured beside ours: " << found.message() << '\n';
+        options.vendor = nullptr;
+      }
+    if (data != nullptr) {
+      options.sustained_from = o.sustained > 0 ? sustained_from(info, table) : 0;
+      options.sustained_slice = o.sustained, options.cold_bytes = kColdGpuBytes;
+      const auto rate = data->read_bandwidth();
+      if (!rate.ok()) return fail(rate.status());
+      options.bytes_per_second = *rate;
+    }
     for (const SkuDescription& s : table)
       if (options.bytes_per_second <= 0 && s.sku == info.sku) options.bytes_per_second = s.gb_s * 1e9;
   }
@@ -242,12 +281,20 @@ void add_autotune(CLI::App& app, CommandLine& line) {
   command->add_option("--database", o->database, "SQLite file to keep choices in; else [tuning] database");
   command->add_option("--layouts", o->layouts, "Codes or layouts to tune, with commas between; all when not given");
   command->add_option("--report", o->report, "HTML file: what was tried, what won, by how much, with plots");
-  command->add_option("--shapes", o->shapes, "With no model: shapes to tune, with commas between")
-      ->capture_default_str();
+  command->add_option("--shapes", o->shapes,
+                      text("With no model: shapes to tune, with commas between; on a CPU ", kStandardShapes,
+                           ", on a GPU ", kStandardGpuShapes));
   command->add_option("--output", o->output, "With no model: folder for the SKU's tuning files")->capture_default_str();
   command->add_option("--threads,-t", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
-  command->add_option("--chunk", o->chunk, "Most tokens of a step")->check(CLI::Range(1, 4096));
+  command->add_option("--chunk", o->chunk, "Most tokens of a step; 512, to qualify a GPU 4096")
+      ->check(CLI::Range(1, 4096));
   command->add_option("--sequences", o->sequences, "Most sequences of a step")->check(CLI::Range(1, 4096));
+  command->add_option("--vendor", o->vendor, "Folders to look for the GPU vendor's library in first");
+  command
+      ->add_option("--sustained", o->sustained,
+                   "GPUs: seconds of a slice in which close finalists of many rows alternate; 0: bursts alone")
+      ->check(CLI::Range(0.0, 10.0))
+      ->capture_default_str();
   command->add_flag("--renumber", o->renumber, "Forget the orders of sums and choose the fastest: outputs may change");
   command->add_flag("--every-order", o->every_order, "Tune every order of sums, not only the one that is kept");
   command->add_flag("--shared", o->shared, "Qualify a device that others are using; what is measured is marked");

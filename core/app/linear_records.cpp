@@ -20,12 +20,15 @@ std::string word(const json::object& o, std::string_view key, std::string_view o
 }
 
 LinearRow row_of(const json::object& o) {
-  LinearRow r{.device = word(o, "device"), .code = word(o, "code", "w12"), .weights = word(o, "weights")};
+  LinearRow r{.device = word(o, "device"),
+              .shape = word(o, "shape", "llama-3.1-8b"),  // what records that do not say are of
+              .code = word(o, "code", "w12"),
+              .weights = word(o, "weights")};
   r.tokens = static_cast<int64_t>(number(o, "tokens"));
   r.resident_bytes = static_cast<int64_t>(number(o, "resident_bytes"));
   r.us = number(o, "us"), r.vendor_us = number(o, "vendor_us");
   r.without_dependent_us = number(o, "without_dependent_us"), r.dense_us = number(o, "dense_us");
-  r.limit_share = number(o, "limit_share");
+  r.limit_share = number(o, "limit_share"), r.flop_share = number(o, "flop_share");
   r.sustained_us = number(o, "sustained_us"), r.sustained_vendor_us = number(o, "sustained_vendor_us");
   r.fixed_order_us = number(o, "fixed_order_us"), r.free_order_us = number(o, "free_order_us");
   r.stale = o.if_contains("measured") != nullptr;
@@ -60,15 +63,22 @@ std::string price(const LinearRow& r) {
   return text;
 }
 
-// Rows of one device and code, in order.
+// The larger of the two shares, and which it is.
+std::string limit(const LinearRow& r) {
+  const bool flops = r.flop_share > r.limit_share;
+  return fixed(100 * std::max(r.flop_share, r.limit_share), 0) + (flops ? " % flop" : " % byte");
+}
+auto group_of(const LinearRow& r) { return std::tie(r.device, r.shape, r.code, r.weights); }
+std::string title_of(const LinearRow& r) {
+  return r.device + ", " + r.shape + ", " + r.code + (r.weights.empty() ? "" : ", " + r.weights + " weights");
+}
+
+// Rows of one device, shape and code, in order.
 template <class Visit>
 void by_group(const LinearRecords& records, Visit&& visit) {
   for (size_t begin = 0; begin < records.rows.size();) {
     size_t end = begin;
-    const LinearRow& first = records.rows[begin];
-    while (end < records.rows.size() && records.rows[end].device == first.device &&
-           records.rows[end].code == first.code)
-      ++end;
+    while (end < records.rows.size() && group_of(records.rows[end]) == group_of(records.rows[begin])) ++end;
     visit(std::vector<LinearRow>(records.rows.begin() + static_cast<std::ptrdiff_t>(begin),
                                  records.rows.begin() + static_cast<std::ptrdiff_t>(end)));
     begin = end;
@@ -82,44 +92,58 @@ std::string exactness(const LinearRecords& records) {
 
 }  // namespace
 
+Status add_linear_record(const std::string& line, const std::string& where, LinearRecords& records) {
+  boost::system::error_code error;
+  const json::value value = json::parse(line, error);
+  if (error || !value.is_object()) return invalid(where, " is no JSON object");
+  const json::object& o = value.as_object();
+  const std::string kind = word(o, "kind");
+  if (kind == "exactness") {
+    records.comparisons += static_cast<int64_t>(number(o, "comparisons"));
+    records.wrong += static_cast<int64_t>(number(o, "wrong"));
+  }
+  if (kind != "layer") return {};
+  LinearRow row = row_of(o);
+  if (row.tokens <= 0 || row.us <= 0) return invalid(where, " is a layer's record without \"tokens\" and \"us\"");
+  records.rows.push_back(std::move(row));
+  return {};
+}
+
+void sort(LinearRecords& records) {
+  std::ranges::stable_sort(records.rows, [](const LinearRow& a, const LinearRow& b) {
+    return std::tuple_cat(group_of(a), std::tie(a.tokens)) < std::tuple_cat(group_of(b), std::tie(b.tokens));
+  });
+}
+
 Status read_linear_records(const std::string& path, LinearRecords& records) {
   std::ifstream in(path);
   if (!in) return failure(Code::not_found, path, " cannot be read");
   int at = 0;
   for (std::string line; std::getline(in, line);) {
     ++at;
-    if (line.empty()) continue;
-    boost::system::error_code error;
-    const json::value value = json::parse(line, error);
-    if (error || !value.is_object()) return invalid(path, ":", at, " is no JSON object");
-    const json::object& o = value.as_object();
-    const std::string kind = word(o, "kind");
-    if (kind == "exactness") {
-      records.comparisons += static_cast<int64_t>(number(o, "comparisons"));
-      records.wrong += static_cast<int64_t>(number(o, "wrong"));
-    }
-    if (kind != "layer") continue;
-    LinearRow row = row_of(o);
-    if (row.tokens <= 0 || row.us <= 0)
-      return invalid(path, ":", at, " is a layer's record without \"tokens\" and \"us\"");
-    records.rows.push_back(std::move(row));
+    if (!line.empty()) TARE_RETURN_IF_ERROR(add_linear_record(line, path + ":" + std::to_string(at), records));
   }
-  std::ranges::stable_sort(records.rows, {}, [](const LinearRow& r) { return std::tie(r.device, r.code, r.tokens); });
+  sort(records);
   return {};
 }
 
 std::string linear_text(const LinearRecords& records) {
   std::string out;
   by_group(records, [&](const std::vector<LinearRow>& rows) {
-    out += rows[0].device + ", " + rows[0].code + "\n";
+    out += title_of(rows[0]) + "\n";
+    for (const LinearRow& r : rows)
+      if (r.resident_bytes > 0) {
+        out += fixed(static_cast<double>(r.resident_bytes) / 1e6, 1) + " MB a layer resident\n";
+        break;
+      }
     char line[256];
-    std::snprintf(line, sizeof line, "%6s %10s %10s %8s %10s %7s %8s %8s %10s %8s\n", "rows", "ours us", "vendor us",
+    std::snprintf(line, sizeof line, "%6s %10s %10s %8s %10s %11s %8s %8s %10s %8s\n", "rows", "ours us", "vendor us",
                   "burst", "sustained", "limit", "bytes", "kernel", "dependent", "order");
     out += line;
     for (const LinearRow& r : rows) {
-      std::snprintf(line, sizeof line, "%6lld %10.1f %10.1f %8s %10s %5.0f %% %8s %8s %10s %8s%s\n",
-                    static_cast<long long>(r.tokens), r.us, r.vendor_us, times(r.speed_up()).c_str(),
-                    times(r.sustained_speed_up()).c_str(), r.limit_share * 100, times(r.bytes()).c_str(),
+      std::snprintf(line, sizeof line, "%6lld %10.1f %10s %8s %10s %11s %8s %8s %10s %8s%s\n",
+                    static_cast<long long>(r.tokens), r.us, fixed(r.vendor_us, 1).c_str(), times(r.speed_up()).c_str(),
+                    times(r.sustained_speed_up()).c_str(), limit(r).c_str(), times(r.bytes()).c_str(),
                     times(r.kernel()).c_str(), times(r.dependent()).c_str(), price(r).c_str(),
                     r.stale ? "  stale" : "");
       out += line;
@@ -133,15 +157,19 @@ std::string linear_json(const LinearRecords& records) {
   json::array rows;
   for (const LinearRow& r : records.rows) {
     json::object row{{"device", r.device},
+                     {"shape", r.shape},
                      {"code", r.code},
+                     {"weights", r.weights},
                      {"rows", r.tokens},
                      {"us", r.us},
                      {"vendor_us", r.vendor_us},
                      {"speed_up", r.speed_up()},
                      {"resident_bytes", r.resident_bytes},
                      {"limit_share", r.limit_share},
+                     {"flop_share", r.flop_share},
                      {"stale", r.stale},
                      {"ptx", json::array(r.ptx.begin(), r.ptx.end())}};
+    if (r.dense_us > 0) row["dense_us"] = r.dense_us;
     if (r.sustained_us > 0) row["sustained_speed_up"] = r.sustained_speed_up();
     if (r.dense_us > 0) row["gain"] = {{"bytes", r.bytes()}, {"kernel", r.kernel()}, {"dependent", r.dependent()}};
     if (r.free_order_us > 0) row["order_price"] = r.order_price();
@@ -164,7 +192,7 @@ report::Report linear_report(const LinearRecords& records) {
       .levels = {{"vendor", 1.0}}};
   std::vector<Section> sections;
   by_group(records, [&](const std::vector<LinearRow>& rows) {
-    const std::string name = rows[0].device + ", " + rows[0].code;
+    const std::string name = title_of(rows[0]);
     LinePlot::Series burst{.name = name}, sustained{.name = name + ", sustained"};
     Table table{.columns = {{.name = "rows", .numeric = true},
                             {.name = "ours", .unit = "us", .numeric = true, .decimals = 1},
@@ -183,10 +211,9 @@ report::Report linear_report(const LinearRecords& records) {
         sustained.points.push_back({static_cast<double>(r.tokens), r.sustained_speed_up()});
       table.rows.push_back({r.tokens, r.us, r.vendor_us, Cell(r.speed_up(), times(r.speed_up())),
                             Cell(r.sustained_speed_up(), times(r.sustained_speed_up())),
-                            Cell(r.limit_share, fixed(r.limit_share * 100, 0) + " %"),
-                            Cell(r.bytes(), times(r.bytes())), Cell(r.kernel(), times(r.kernel())),
-                            Cell(r.dependent(), times(r.dependent())), Cell(r.order_price(), price(r)),
-                            r.stale ? "stale" : ""});
+                            Cell(std::max(r.limit_share, r.flop_share), limit(r)), Cell(r.bytes(), times(r.bytes())),
+                            Cell(r.kernel(), times(r.kernel())), Cell(r.dependent(), times(r.dependent())),
+                            Cell(r.order_price(), price(r)), r.stale ? "stale" : ""});
     }
     plot.series.push_back(std::move(burst));
     if (!sustained.points.empty()) plot.series.push_back(std::move(sustained));

@@ -1,4 +1,4 @@
-// What bench_linear_cuda recorded (JSON lines), as `tare bench linear` shows it: per number of rows the speed-up
+// What `tare bench linear` measured (JSON lines), as it shows it: per number of rows the speed-up
 // against the vendor's best algorithm, bytes, share of the limit, exactness, the price of one order of the K sum, and
 // the gain in parts. Plain values. [any thread]
 #pragma once
@@ -13,9 +13,10 @@ namespace tare {
 
 // The four products of a layer, chained, at one number of rows. Times in microseconds; 0: not measured.
 struct LinearRow {
-  std::string device, code, weights;
+  std::string device, shape, code, weights;
   int64_t tokens = 0, resident_bytes = 0;
-  double us = 0, vendor_us = 0, without_dependent_us = 0, dense_us = 0, limit_share = 0;
+  double us = 0, vendor_us = 0, without_dependent_us = 0, dense_us = 0;
+  double limit_share = 0, flop_share = 0;  // of the bandwidth, of the arithmetic
   double sustained_us = 0, sustained_vendor_us = 0;
   double fixed_order_us = 0, free_order_us = 0;     // products singly: the matrix's own order, the best for these rows
   bool stale = false;                               // measured with earlier kernels, as the record itself says
@@ -31,10 +32,14 @@ struct LinearRow {
   double order_price() const { return free_order_us > 0 ? fixed_order_us / free_order_us - 1 : 0; }
 };
 struct LinearRecords {
-  std::vector<LinearRow> rows;  // by device, code, tokens
+  std::vector<LinearRow> rows;  // by device, shape, code, weights, tokens
   int64_t comparisons = 0, wrong = 0;
 };
 
+// Adds one record (a JSON object). Those of other kinds are passed over. invalid: it is none.
+Status add_linear_record(const std::string& json, const std::string& where, LinearRecords& records);
+// In the order that they are shown in.
+void sort(LinearRecords& records);
 // Adds a file's records. invalid names the file and line; records of other kinds are passed over.
 Status read_linear_records(const std::string& path, LinearRecords& records);
 std::string linear_text(const LinearRecords& records);

@@ -6,6 +6,7 @@
 #include "autotune/run/tuner.hpp"
 #include "autotune/store/problem_text.hpp"
 #include "core/app/bandwidth.hpp"
+#include "core/app/device_data.hpp"
 #include "core/app/device_use.hpp"
 #include "core/app/version.hpp"
 
@@ -63,6 +64,8 @@ Status tune_missing(const Host& host, Device& device, const PlannedModel& model,
   if (!layout.empty()) options.layouts.push_back(layout);
   options.budget = seconds, options.versions = provenance(!others.empty());
   options.bytes_per_second = read_bandwidth(device);
+  const std::unique_ptr<DeviceData> data = device_data(host, device);
+  options.data = data.get();
   int64_t said = -1;
   options.progress = [&](const TunerProgress& p) {
     const int64_t tenth = p.total > 0 ? 10 * p.done / p.total : 0;

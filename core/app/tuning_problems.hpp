@@ -14,11 +14,13 @@ struct TuningInput {
 // Of one Program at the buckets that the executor's limits give.
 Status add_problems(const Host& host, std::unique_ptr<const Program> program, const DeviceInfo& device,
                     const ExecutorOptions& limits, TuningInput& input);
-// Of a model of a known shape (core/synth names them): one layer of it has every problem.
+// Of a model of a known shape (core/synth and product_shapes.hpp name them): one layer of it has every problem.
 Status add_shape(const Host& host, std::string_view shape, const DeviceInfo& device, const ExecutorOptions& limits,
                  TuningInput& input);
-// Those that a qualification takes when none are named.
+// Those that a qualification takes when none are named, on a CPU and on a GPU.
 inline constexpr std::string_view kStandardShapes = "llama-3.2-1b,qwen3-4b,llama-3.1-8b";
+inline constexpr std::string_view kStandardGpuShapes =
+    "llama-3.1-8b,llama-3.1-70b,qwen3-8b,qwen3-32b,mistral-7b,llama-4-scout,kimi-k2";
 
 // Bytes of the machine's last cache, or 0.
 int64_t last_cache_bytes();

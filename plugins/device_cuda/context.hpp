@@ -20,6 +20,11 @@ class Context {
   Context& operator=(const Context&) = delete;
   ~Context() { driver_->cuDevicePrimaryCtxRelease_v2(device_); }
   CuDevice device() const noexcept { return device_; }
+  // "0000:18:00.0"; empty when the driver does not say.
+  std::string bus_id() const {
+    char out[32] = {};
+    return driver_->cuDeviceGetPCIBusId(out, sizeof out - 1, device_) == 0 ? out : "";
+  }
   // The driver, with this context current on the calling thread.
   const Driver& enter() const {
     driver_->cuCtxSetCurrent(context_);

@@ -10,7 +10,10 @@
 #include "core/api/ledger.hpp"
 #include "jit/cuda_kernel.hpp"
 #include "plugins/device_cuda/codec/tile_decoder.hpp"
+#include "plugins/device_cuda/launch_timer.hpp"
 #include "plugins/device_cuda/memory.hpp"
+#include "plugins/device_cuda/sensors.hpp"
+#include "plugins/device_cuda/vendor_products.hpp"
 
 namespace tare::cuda {
 namespace {
@@ -164,7 +167,7 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
     if (interface == PinnedMemory::kInterface) return static_cast<PinnedMemory*>(this);
     if (interface == TileDecoding::kInterface && jit_ != nullptr) return static_cast<TileDecoding*>(this);
     if (interface == Ledger::kInterface) return ledger_.get();
-    return nullptr;
+    return measuring(interface);
   }
 
   std::string_view architecture() const noexcept override { return architecture_; }
@@ -264,6 +267,21 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   }
 
  private:
+  // What only those who measure ask for; made then.
+  void* measuring(std::string_view interface) noexcept {
+    const std::lock_guard lock(measuring_mutex_);
+    if (interface == LaunchTimer::kInterface) return static_cast<LaunchTimer*>(&timer_);
+    if (interface == VendorProducts::kInterface) {
+      if (vendor_ == nullptr) vendor_ = make_vendor_products(*this, *this);
+      return vendor_.get();
+    }
+    if (interface == DeviceSensors::kInterface) {
+      if (!std::exchange(sensors_tried_, true)) sensors_ = open_sensors(context_->bus_id());
+      return sensors_.get();
+    }
+    return nullptr;
+  }
+
   const ContextRef context_;
   const DeviceInfo info_;
   const std::string architecture_;
@@ -274,6 +292,11 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   DeviceMemory memory_;
   std::mutex loaded_mutex_;
   std::map<std::string, std::weak_ptr<LoadedKernel>> loaded_;
+  std::mutex measuring_mutex_;
+  GraphTimer timer_{*this};
+  std::unique_ptr<VendorProducts> vendor_;
+  std::unique_ptr<DeviceSensors> sensors_;
+  bool sensors_tried_ = false;
 };
 
 // Machine code for exactly this architecture: from 9.0 on with the "a" features (wgmma).

@@ -80,6 +80,7 @@ inline constexpr int kTensorUint64 = 4, kTensorBf16 = 9, kSwizzleNone = 0, kSwiz
   X(cuDeviceGet, (CuDevice*, int))                                                                         \
   X(cuDeviceGetName, (char*, int, CuDevice))                                                               \
   X(cuDeviceGetAttribute, (int*, int, CuDevice))                                                           \
+  X(cuDeviceGetPCIBusId, (char*, int, CuDevice))                                                           \
   X(cuDeviceTotalMem_v2, (size_t*, CuDevice))                                                              \
   X(cuDevicePrimaryCtxRetain, (CuContext*, CuDevice))                                                      \
   X(cuDevicePrimaryCtxRelease_v2, (CuDevice))                                                              \

@@ -32,6 +32,7 @@ API cuDeviceGetAttribute(int* value, int attribute, int device) {
   *value = attribute == 16 ? 132 : attribute == 75 ? (int)setting("FAKE_CUDA_MAJOR", 9) : attribute == 97 ? 232448 : attribute == 102 ? !setting("FAKE_CUDA_NO_MAPPING", 0) : 0;
   return device * 0;
 }
+API cuDeviceGetPCIBusId(char* text, int bytes, int device) { return snprintf(text, (size_t)bytes, "0000:00:00.0"), device * 0; }
 API cuDeviceTotalMem_v2(size_t* bytes, int device) { return *bytes = (size_t)80 << 30, device * 0; }
 API cuDevicePrimaryCtxRetain(Handle* context, int device) { return *context = (Handle)1, device * 0; }
 API cuDevicePrimaryCtxRelease_v2(int device) { return device * 0; }

@@ -4,4 +4,5 @@
 
 namespace tare::jit {
 SourceBundle linear_bundle();
-}
+SourceBundle linear_bench_bundle();  // what measures them
+}  // namespace tare::jit

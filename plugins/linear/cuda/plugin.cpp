@@ -1,6 +1,7 @@
 // Linear products on CUDA as a plugin: layouts, candidates, kernel sources. A host without a kernel compiler gets the
 // layouts alone.
 #include "core/api/plugin.hpp"
+#include "plugins/linear/cuda/bench/linear_lab.hpp"
 #include "plugins/linear/cuda/bundle.hpp"
 #include "plugins/linear/cuda/candidates.hpp"
 #include "plugins/linear/cuda/strips_layout.hpp"
@@ -15,9 +16,11 @@ Status register_plugin(Registrar& registrar) {
   registrar.add_layout(make_dense_strips(jit));
   if (jit == nullptr) return {};
   TARE_RETURN_IF_ERROR(jit->add_bundle(jit::linear_bundle()));
+  TARE_RETURN_IF_ERROR(jit->add_bundle(jit::linear_bench_bundle()));
   for (const Tail tail : {Tail::none, Tail::add, Tail::gated}) registrar.add_kernel(make_fused_candidate(*jit, tail));
   registrar.add_kernel(make_reference_candidate(*jit));
   registrar.add_kernel(make_embed_candidate(*jit));
+  registrar.add_service(LinearLab::kInterface, make_linear_lab(*jit));
   return {};
 }
 

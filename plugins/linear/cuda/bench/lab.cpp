@@ -1,12 +1,8 @@
 #include "plugins/linear/cuda/bench/lab.hpp"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <thread>
 
 namespace tare::linear_cuda::bench {
@@ -16,9 +12,7 @@ constexpr size_t kStampWords = 512;  // two a multiprocessor
 }
 
 void must(const Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "bench: %s\n", status.message().c_str());
-  std::exit(1);
+  if (!status.ok()) throw Lost{status};
 }
 
 const char* name(WeightKind kind) {
@@ -33,19 +27,25 @@ Lab::Lab(Device& device, jit::CudaLaunch& launcher, jit::Jit& jit)
       stream_(must(device.create_stream())),
       workspace_(must(make_workspace(tools(), *stream_))),
       counters_(must(device.allocate(64, Purpose::workspace, "bench/counters"))),
-      energy_(std::make_unique<EnergyCounter>()) {}
+      sensors_(static_cast<DeviceSensors*>(device.query(DeviceSensors::kInterface))) {}
 
 std::unique_ptr<Buffer> Lab::memory(size_t bytes, const char* label) {
   return must(device_.allocate(bytes, Purpose::staging, label));
 }
 
-void Lab::launch(const char* kernel, jit::LaunchShape shape, std::vector<void*> arguments) {
-  const auto compiled =
-      must(jit_.compile({"plugins/linear/cuda/bench/bench.cuh", std::string("tare::linear_cuda::") + kernel,
-                         std::string(launcher_.architecture())}));
-  const auto loaded = must(launcher_.load(*compiled, 0));
-  must(launcher_.launch(*stream_, *loaded, shape, arguments.data()));
-  must(stream_->synchronize());  // `loaded` may go now
+jit::CudaKernel& Lab::kernel(const char* name) {
+  auto& loaded = kernels_[name];
+  if (loaded == nullptr) {
+    const auto compiled =
+        must(jit_.compile({"plugins/linear/cuda/bench/bench.cuh", std::string("tare::linear_cuda::") + name,
+                           std::string(launcher_.architecture())}));
+    loaded = must(launcher_.load(*compiled, 0));
+  }
+  return *loaded;
+}
+void Lab::launch(const char* name, jit::LaunchShape shape, std::vector<void*> arguments) {
+  must(launcher_.launch(*stream_, kernel(name), shape, arguments.data()));
+  must(stream_->synchronize());
 }
 
 void Lab::fill_weights(void* weights, int64_t rows, int64_t columns, WeightKind kind, uint64_t seed) {
@@ -81,9 +81,7 @@ double Lab::relative_error(const void* weights, const void* activations, const v
 
 double Lab::read_bandwidth() {
   constexpr size_t kBytes = size_t{4} << 30;
-  const auto compiled = must(jit_.compile(
-      {"plugins/linear/cuda/bench/bench.cuh", "tare::linear_cuda::read_all", std::string(launcher_.architecture())}));
-  const auto loaded = must(launcher_.load(*compiled, 0));
+  jit::CudaKernel& reader = kernel("read_all");
   const auto buffer = memory(kBytes, "bench/read");
   must(device_.fill(*stream_, buffer->data(), 0x5a, kBytes));
   const void* words = buffer->data();
@@ -95,7 +93,7 @@ double Lab::read_bandwidth() {
     Recorded all = record(
         [&](Stream& stream, int) {
           void* arguments[] = {&words, &count, &sink};
-          return launcher_.launch(stream, *loaded, {.grid_x = blocks, .threads = 512}, arguments);
+          return launcher_.launch(stream, reader, {.grid_x = blocks, .threads = 512}, arguments);
         },
         1);
     best = std::max(best, static_cast<double>(kBytes) / (burst_us(all, 7, 20) * 1e-6));
@@ -129,17 +127,14 @@ double Lab::burst_us(Recorded& recorded, int rounds, int rest_ms) {
 }
 
 void Lab::stamp(int which) {
-  if (!stamp_kernel_) {
-    const auto compiled = must(jit_.compile(
-        {"plugins/linear/cuda/bench/bench.cuh", "tare::linear_cuda::stamp", std::string(launcher_.architecture())}));
-    stamp_kernel_ = must(launcher_.load(*compiled, 0));
+  if (!stamps_) {
     stamps_ = memory(2 * kStampWords * sizeof(uint64_t), "bench/stamps");
     must(device_.fill(*stream_, stamps_->data(), 0, stamps_->bytes()));
   }
   uint64_t* to = static_cast<uint64_t*>(stamps_->data()) + which * kStampWords;
   void* arguments[] = {&to};
   const jit::LaunchShape shape{.grid_x = static_cast<uint32_t>(launcher_.multiprocessors()), .threads = 1024};
-  must(launcher_.launch(*stream_, *stamp_kernel_, shape, arguments));
+  must(launcher_.launch(*stream_, kernel("stamp"), shape, arguments));
 }
 
 double Lab::stamped_gigahertz() {
@@ -173,32 +168,15 @@ Lab::Sustained Lab::sustained(Recorded& recorded, double seconds) {
   const auto start = Clock::now();
   while (elapsed(start) < seconds / 2) replay_us(recorded);
   const auto half = Clock::now();
-  const double joules = energy_->joules();
+  const double before = joules();
   stamp(0);
   std::vector<double> times;
   while (elapsed(half) < seconds / 2) times.push_back(replay_us(recorded));
   stamp(1);
   must(stream_->synchronize());
-  const double calls = static_cast<double>(times.size()) * recorded.calls, spent = energy_->joules() - joules;
+  const double calls = static_cast<double>(times.size()) * recorded.calls, spent = joules() - before;
   std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
   return {times[times.size() / 2], stamped_gigahertz(), spent / calls * 1000};
-}
-
-EnergyCounter::EnergyCounter() {
-  library_ = dlopen("libnvidia-ml.so.1", RTLD_NOW);
-  if (library_ == nullptr) return;
-  const auto start = reinterpret_cast<int (*)()>(dlsym(library_, "nvmlInit_v2"));
-  const auto open = reinterpret_cast<int (*)(unsigned, void**)>(dlsym(library_, "nvmlDeviceGetHandleByIndex_v2"));
-  read_ = reinterpret_cast<int (*)(void*, unsigned long long*)>(dlsym(library_, "nvmlDeviceGetTotalEnergyConsumption"));
-  if (start == nullptr || open == nullptr || start() != 0 || open(0, &device_) != 0) read_ = nullptr;
-}
-EnergyCounter::~EnergyCounter() {
-  if (library_ != nullptr) dlclose(library_);
-}
-double EnergyCounter::joules() const {
-  unsigned long long millijoules = 0;
-  if (read_ == nullptr || read_(device_, &millijoules) != 0) return 0;
-  return static_cast<double>(millijoules) / 1000;
 }
 
 }  // namespace tare::linear_cuda::bench

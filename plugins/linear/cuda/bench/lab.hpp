@@ -1,15 +1,20 @@
 // What a measurement needs around the kernels: memory, data, timing by graph replays, checks. One thread.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "autotune/sensors.hpp"
 #include "plugins/linear/cuda/product.hpp"
 
 namespace tare::linear_cuda::bench {
 
-// Ends the program with the failure's sentence: a measurement that lost a step has nothing to say.
+// A step that failed: a measurement that lost one has nothing to say. Thrown inside this folder, caught at its doors.
+struct Lost {
+  Status status;
+};
 void must(const Status& status);
 template <class T>
 T must(Result<T> result) {
@@ -20,22 +25,9 @@ T must(Result<T> result) {
 enum class WeightKind : int32_t { gaussian = 0, trained = 1, clustered = 2, adversarial = 3 };
 const char* name(WeightKind kind);
 
-// Energy drawn by GPU 0 so far, in joules, from NVML; no counter when the library or the card has none.
-class EnergyCounter {
- public:
-  EnergyCounter();
-  ~EnergyCounter();
-  EnergyCounter(const EnergyCounter&) = delete;
-  double joules() const;  // 0 without a counter
-
- private:
-  void* library_ = nullptr;
-  void* device_ = nullptr;
-  int (*read_)(void*, unsigned long long*) = nullptr;
-};
-
 class Lab {
  public:
+  // All outlive it.
   Lab(Device& device, jit::CudaLaunch& launcher, jit::Jit& jit);
 
   Toolbox tools() { return {device_, launcher_, jit_}; }
@@ -74,6 +66,8 @@ class Lab {
   double burst_gigahertz(Recorded& recorded, int rounds, int rest_ms);
 
  private:
+  double joules() const { return sensors_ != nullptr ? sensors_->read().joules : 0; }
+  jit::CudaKernel& kernel(const char* name);
   void stamp(int which);
   double stamped_gigahertz();
   void launch(const char* kernel, jit::LaunchShape shape, std::vector<void*> arguments);
@@ -83,8 +77,8 @@ class Lab {
   std::unique_ptr<Stream> stream_;
   Workspace workspace_;
   std::unique_ptr<Buffer> counters_, stamps_;
-  std::shared_ptr<jit::CudaKernel> stamp_kernel_;
-  std::unique_ptr<EnergyCounter> energy_;
+  std::map<std::string, std::shared_ptr<jit::CudaKernel>> kernels_;  // of bench.cuh, once loaded
+  DeviceSensors* const sensors_;                                     // null: the driver has none
 };
 
 }  // namespace tare::linear_cuda::bench

@@ -5,7 +5,7 @@
 
 namespace tare::linear_cuda::bench {
 
-Layer::Layer(Lab& lab, cuda::VendorGemm* vendor, int32_t multiprocessors, std::string architecture)
+Layer::Layer(Lab& lab, VendorProducts* vendor, int32_t multiprocessors, std::string architecture)
     : lab_(lab), vendor_(vendor), multiprocessors_(multiprocessors), architecture_(std::move(architecture)) {}
 
 void Layer::add(const MatrixSpec& spec, WeightKind kind, int copies, int32_t max_tokens, int32_t reference_tokens,
@@ -69,8 +69,7 @@ void Layer::set_leaves(Matrix& m, int32_t leaves) {
 
 Lab::Work Layer::baseline(Matrix& m, int32_t tokens, int which) {
   return [this, &m, tokens, which](Stream& stream, int i) {
-    return vendor_->run({tokens, m.spec.rows, m.spec.columns}, which,
-                        static_cast<jit::CudaLaunch*>(&lab_.tools().launcher)->native(stream),
+    return vendor_->run({tokens, m.spec.rows, m.spec.columns}, which, stream,
                         m.plain[static_cast<size_t>(i) % m.plain.size()]->data(), m.activations->data(),
                         m.output->data());
   };

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "plugins/device_cuda/vendor_gemm.hpp"
+#include "autotune/vendor_products.hpp"
 #include "plugins/linear/cuda/bench/lab.hpp"
 #include "plugins/linear/cuda/catalog.hpp"
 
@@ -36,7 +36,7 @@ struct Timing {
 
 class Layer {
  public:
-  Layer(Lab& lab, cuda::VendorGemm* vendor, int32_t multiprocessors, std::string architecture);
+  Layer(Lab& lab, VendorProducts* vendor, int32_t multiprocessors, std::string architecture);
 
   // Makes data and packs it. max_tokens: rows of activations; reference_tokens: of these, how many the reference
   // covers.
@@ -62,7 +62,7 @@ class Layer {
 
  private:
   Lab& lab_;
-  cuda::VendorGemm* vendor_;
+  VendorProducts* vendor_;
   const int32_t multiprocessors_;
   const std::string architecture_;
   std::vector<Matrix> matrices_;

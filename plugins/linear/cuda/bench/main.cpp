@@ -178,7 +178,7 @@ std::vector<MatrixSpec> layer_specs(const Options& o) {
 
 // Each of o.launches once, without dependent launch: what a profiler looks at. One copy of each matrix. The label
 // "vendor" is cuBLAS's own choice.
-int launch_only(const Options& o, Lab& lab, Layer& layer, cuda::VendorGemm* vendor) {
+int launch_only(const Options& o, Lab& lab, Layer& layer, VendorProducts* vendor) {
   for (const std::string& wanted : o.launches) {
     const size_t first = wanted.find(':'), second = wanted.find(':', first + 1);
     if (second == std::string::npos) must(invalid("--launch takes matrix:tokens:label, not ", wanted));
@@ -233,11 +233,13 @@ int run(const Options& o) {
   std::printf("# %s, %s, %d multiprocessors\n", info.name.c_str(), architecture.c_str(), info.units);
 
   Lab lab(*device, launcher, *jit);
-  const auto vendor_workspace = lab.memory(size_t{64} << 20, "bench/vendor workspace");
-  auto vendor = cuda::VendorGemm::open({o.cublas}, vendor_workspace->data(), vendor_workspace->bytes());
-  if (!vendor) std::printf("# no baseline: %s\n", vendor.status().message().c_str());
-  Layer layer(lab, vendor ? vendor->get() : nullptr, info.units, architecture);
-  if (!o.launches.empty()) return launch_only(o, lab, layer, vendor ? vendor->get() : nullptr);
+  auto* vendor = static_cast<VendorProducts*>(device->query(VendorProducts::kInterface));
+  if (const Status found_vendor = vendor->open({o.cublas}); !found_vendor.ok()) {
+    std::printf("# no baseline: %s\n", found_vendor.message().c_str());
+    vendor = nullptr;
+  }
+  Layer layer(lab, vendor, info.units, architecture);
+  if (!o.launches.empty()) return launch_only(o, lab, layer, vendor);
   Log log(o.out);
 
   const int32_t most = std::max(*std::max_element(o.rows.begin(), o.rows.end()), 256), reference = most;
@@ -461,5 +463,10 @@ int run(const Options& o) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  return tare::linear_cuda::bench::run(tare::linear_cuda::bench::parse(argc, argv));
+  try {
+    return tare::linear_cuda::bench::run(tare::linear_cuda::bench::parse(argc, argv));
+  } catch (const tare::linear_cuda::bench::Lost& lost) {
+    std::fprintf(stderr, "bench: %s\n", lost.status.message().c_str());
+    return 1;
+  }
 }

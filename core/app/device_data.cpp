@@ -1,0 +1,14 @@
+#include "core/app/device_data.hpp"
+
+namespace tare {
+
+std::unique_ptr<DeviceData> device_data(const Host& host, Device& device) {
+  auto* lab = host.plugins().registrations().service<LinearLab>();
+  if (lab == nullptr || lab->device_kind() != device.info().kind) return nullptr;
+  auto data = lab->data(device);
+  if (data.ok()) return std::move(*data);
+  host.log().warning(data.status().message());
+  return nullptr;
+}
+
+}  // namespace tare
