@@ -315,6 +315,26 @@ TEST_CASE("a tuner that is killed at any moment leaves a database in which every
   }
   CHECK(b.tune().count(KeyState::unfinished) == 0);
 }
+TEST_CASE("clock and power are kept beside a choice, and close finalists of many rows also run sustained") {
+  class Sensors final : public DeviceSensors {
+   public:
+    SensorReading read() override { return {.megahertz = 1755, .watts = 640}; }
+  } sensors;
+  Bench b({{.id = "acme.a", .speeds = {400, 300, 302}}});
+  b.options.sensors = &sensors, b.options.sustained_from = 8, b.options.sustained_slice = 0.01;
+  for (const KeyOutcome& k : b.tune().keys) {
+    CHECK(k.entry.value.megahertz == 1755);
+    CHECK(k.entry.value.watts == 640);
+    CHECK(k.entry.value.vendor_us == 0);
+    if (k.key.rows < 8)
+      CHECK(k.entry.value.sustained_us == 0);
+    else
+      CHECK(k.entry.value.sustained_us == doctest::Approx(k.entry.value.us));
+    const auto kept = b.database->entry(k.key);
+    REQUIRE(kept.ok());
+    CHECK(**kept == k.entry);
+  }
+}
 TEST_CASE("made-up weights have the entropy of trained ones, escapes included") {
   std::vector<uint16_t> w(512 * 512);
   fill_trained_like(DType::bf16, 0, 512, 512, 1, w.data());
