@@ -22,7 +22,7 @@ struct Laid {
   std::optional<ProblemBench::Prepared> prepared;  // for the rows that are measured now
   std::string name;                                // of the kernel and config
 };
-struct Product {
+struct BenchProduct {
   LayerProduct what;
   Problem problem;
   std::string numerics;
@@ -38,7 +38,7 @@ Status lay(Laid& out, Device& device, const Registry& registry, const Problem& p
                         ProblemBench::create(device, registry, problem, out.layout, most_rows, kColdBytes, out.memory));
   return {};
 }
-Status prepare(Laid& laid, const Registry& registry, const Product& p, int64_t rows) {
+Status prepare(Laid& laid, const Registry& registry, const BenchProduct& p, int64_t rows) {
   laid.prepared.reset();
   const auto chosen = default_for(registry, at_rows(p.problem, rows_point(rows)), laid.layout, p.numerics);
   if (!chosen) return failure(Code::unsupported, "no kernel reads ", laid.layout, " in the order ", p.numerics);
@@ -73,13 +73,13 @@ Status bench_linear_layer(const Host& host, Device& device, const DeviceInfo& in
   int64_t most_rows = 1;
   for (const auto& list : {request.rows, request.odd_rows})
     for (const int64_t rows : list) most_rows = std::max(most_rows, rows);
-  std::vector<std::unique_ptr<Product>> products;
+  std::vector<std::unique_ptr<BenchProduct>> products;
   std::vector<int64_t> points;
   for (const int64_t rows : request.rows) points.push_back(rows_point(rows));
   int64_t bytes = 0;
   double flops = 0;
   for (const LayerProduct& what : request.products) {
-    auto p = std::make_unique<Product>();
+    auto p = std::make_unique<BenchProduct>();
     p->what = what, p->problem = plain_product(info, what.outputs, what.inputs, most_rows);
     const auto orders = numerics_of(registry, p->problem, points);
     if (orders.empty()) return failure(Code::unsupported, what.name, ": no kernel runs it on ", info.id);
@@ -92,7 +92,7 @@ Status bench_linear_layer(const Host& host, Device& device, const DeviceInfo& in
   const double bandwidth = read_bandwidth(device);
   WallTimer timer;
   int64_t comparisons = 0, wrong = 0;
-  const auto check = [&](Product& p, int64_t rows) -> Status {
+  const auto check = [&](BenchProduct& p, int64_t rows) -> Status {
     if (!request.check) return {};
     TARE_ASSIGN_OR_RETURN(const BenchResults expected, p.dense.bench->results(*p.dense.prepared, rows));
     TARE_ASSIGN_OR_RETURN(const std::string other, p.coded.bench->difference(*p.coded.prepared, rows, 0, expected, 0));
@@ -117,7 +117,7 @@ Status bench_linear_layer(const Host& host, Device& device, const DeviceInfo& in
     for (const int64_t rows : request.odd_rows) TARE_RETURN_IF_ERROR(ready(rows));
   for (const int64_t rows : request.rows) {
     TARE_RETURN_IF_ERROR(ready(rows));
-    const auto chain = [&](Laid Product::*side, bool chained) -> Launcher {
+    const auto chain = [&](Laid BenchProduct::*side, bool chained) -> Launcher {
       return [&, side, chained] {
         return timer.run(products.front()->dense.bench->stream(), [&] {
           for (const auto& p : products)
@@ -126,7 +126,7 @@ Status bench_linear_layer(const Host& host, Device& device, const DeviceInfo& in
         });
       };
     };
-    const Launcher both[] = {chain(&Product::coded, true), chain(&Product::dense, true)};
+    const Launcher both[] = {chain(&BenchProduct::coded, true), chain(&BenchProduct::dense, true)};
     const Clock clock = [&] { return timer.now(); };
     TARE_ASSIGN_OR_RETURN(const auto timings, measure(both, clock, kRule));
     std::string configs;
