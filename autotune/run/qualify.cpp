@@ -44,6 +44,12 @@ std::vector<Problem> gate_problems(const DeviceInfo& info) {
   logits.ops[0].attributes = to_attributes(Linear{.f32 = true});
   logits.ops[0].results[0].dtype = DType::f32;
   out.push_back(std::move(logits));
+  if (info.kind == "cpu") return out;
+  // GPU kernels take whole records of 16 x 64 numbers: small sizes that fill hardly any tile.
+  out.push_back(stacked({208, 64, 64}, 192, true));
+  out.push_back(followed(stacked({144}, 320, false), std::string(Add::kOp), {}, {0, -1}));
+  out.push_back(followed(stacked({144, 144}, 128, false), std::string(Gated::kOp),
+                         to_attributes(Gated{Activation::silu}), {0, 1}));
   return out;
 }
 
