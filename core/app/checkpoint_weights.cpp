@@ -78,4 +78,19 @@ int64_t CheckpointWeights::row_granule(const WeightDecl& weight, const WeightInf
   return tensor != nullptr && tensor->row_elements() == info.inputs() ? source_.row_granule(*tensor) : 1;
 }
 
+Result<std::optional<LaidOutWeight>> CheckpointWeights::laid_out(const WeightDecl& weight,
+                                                                 const WeightInfo& info) const {
+  const StoredTensor* tensor = source_.find(weight.name);
+  auto out = tensor != nullptr ? source_.laid_out(*tensor) : std::nullopt;
+  if (!out) return std::optional<LaidOutWeight>();
+  // The same matrix: its last dimensions are a row, as they are of the program's weight.
+  int64_t outputs = 1;
+  for (size_t i = 0; i + static_cast<size_t>(out->input_dims) < tensor->shape.size(); ++i) outputs *= tensor->shape[i];
+  if (tensor->dtype != info.dtype || outputs != info.outputs() || weight.part != Part{})
+    return failure(Code::unsupported, "tensor ", to_string(*tensor), " lies as ", out->layout, " in ", outputs,
+                   " rows, this version of the model wants ", info.outputs(), " of ", name(info.dtype),
+                   ": pack it again");
+  return out;
+}
+
 }  // namespace tare

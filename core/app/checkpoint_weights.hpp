@@ -15,6 +15,7 @@ class CheckpointWeights final : public PlainWeights {
               void* out) const override;
   std::unique_ptr<CodedTiles> coded(const WeightDecl& weight, const WeightInfo& info) const override;
   int64_t row_granule(const WeightDecl& weight, const WeightInfo& info) const noexcept override;
+  Result<std::optional<LaidOutWeight>> laid_out(const WeightDecl& weight, const WeightInfo& info) const override;
 
  private:
   const WeightSource& source_;

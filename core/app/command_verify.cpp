@@ -3,7 +3,7 @@
 
 #include "core/app/cli.hpp"
 #include "core/app/interrupt.hpp"
-#include "core/bundle/tare_pack.hpp"
+#include "core/app/verify_serving.hpp"
 
 namespace tare {
 namespace {
@@ -14,12 +14,19 @@ struct Options {
   int32_t threads = 0;
 };
 
-int run(const Options& o) {
+int run(const CommandLine& line, const Options& o) {
   const Interrupt interrupt;
   VerifyOptions options;
   options.threads = o.threads, options.show_progress = true, options.deep = o.deep, options.against = o.against;
   options.stop = [&] { return interrupt.asked(); };
   if (const Status status = verify_tare(o.bundle, options); !status.ok()) return fail(status);
+  if (o.deep || !o.against.empty()) {  // of serving bundles: layouts decode their weights
+    const auto host = line.host();
+    if (!host.ok()) return fail(host.status());
+    int64_t num_weights = 0;
+    if (const Status status = verify_laid_out(**host, o.bundle, options, &num_weights); !status.ok())
+      return fail(status);
+  }
   std::cout << o.bundle << ": every checksum matches";
   if (o.deep || !o.against.empty()) std::cout << ", every tensor decodes to its SHA-256";
   if (!o.against.empty()) std::cout << ", every bit is as in " << o.against;
@@ -36,7 +43,7 @@ void add_verify(CLI::App& app, CommandLine& line) {
   command->add_flag("--deep", o->deep, "Decode every tensor too, and compare its SHA-256");
   command->add_option("--against", o->against, "Compare every bit with this folder");
   command->add_option("--threads,-t", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
-  command->callback([&line, o] { line.run = [o] { return run(*o); }; });
+  command->callback([&line, o] { line.run = [&line, o] { return run(line, *o); }; });
 }
 
 }  // namespace tare

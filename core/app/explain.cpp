@@ -140,6 +140,7 @@ void explain(const PlannedModel& model, const Plan& plan, const DeviceInfo& devi
   print_pipelines(pipelines_of(program, model.settlement, model.plans, tuning), out);
   out << memory_table(model.description.checkpoint.name, model.memory, model.executor);
   for (const std::string& note : model.description.checkpoint.notes) out << "  note: " << note << '\n';
+  if (!model.load_note.empty()) out << "  note: " << model.load_note << '\n';
 }
 
 std::string explain_json(const PlannedModel& model, const Plan& plan, const TuningStore* tuning) {
@@ -174,6 +175,8 @@ std::string explain_json(const PlannedModel& model, const Plan& plan, const Tuni
       {"weights", weights},
       {"pipelines", json_of(pipelines_of(program, model.settlement, model.plans, tuning))},
       {"arena_bytes", plan.arena_bytes},
+      {"stored_weights", model.num_stored},
+      {"copied_weights", model.num_copied},
       {"memory",
        {{"weights", model.memory.weights},
         {"workspace", model.memory.workspace},

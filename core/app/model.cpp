@@ -70,6 +70,52 @@ Result<std::vector<std::string>> layouts_asked_for(const Program& program, const
   return out;
 }
 
+// Layouts that a serving bundle has its weights in, where devices of this kind read them; "" leaves one open.
+std::vector<std::string> layouts_in_file(const Program& program, const Checkpoint& checkpoint, const Registry& registry,
+                                         const DeviceInfo& device) {
+  std::vector<std::string> out(program.weights.size());
+  bool any = false;
+  for (size_t w = 0; w < out.size(); ++w) {
+    const auto stored = checkpoint.layouts.find(program.weights[w].name);
+    if (stored == checkpoint.layouts.end()) continue;
+    const Layout* layout = registry.layout(stored->second.layout);
+    if (layout == nullptr || layout->version() != stored->second.version) continue;
+    if (!layout->device_kind().empty() && layout->device_kind() != device.kind) continue;
+    out[w] = stored->second.layout, any = true;
+  }
+  if (!any) out.clear();
+  return out;
+}
+
+// Bytes by weight of those that will lie in memory as they lie in the file; 0 for the others.
+std::vector<int64_t> bytes_in_file(const Program& program, const Checkpoint& checkpoint, const Settlement& settlement) {
+  std::vector<int64_t> out(program.weights.size());
+  for (size_t w = 0; w < out.size(); ++w)
+    if (const auto stored = checkpoint.layouts.find(program.weights[w].name); stored != checkpoint.layouts.end())
+      if (stored->second.layout == settlement.layouts[w]) out[w] = stored->second.bytes;
+  return out;
+}
+
+void note_loading(const Registry& registry, PlannedModel& out) {
+  const Program& program = *out.description.program;
+  const Checkpoint& checkpoint = out.description.checkpoint;
+  if (checkpoint.layouts.empty()) return;
+  const auto bytes = bytes_in_file(program, checkpoint, out.settlement);
+  std::string first;
+  out.num_stored = out.num_copied = 0;
+  for (size_t w = 0; w < bytes.size(); ++w) {
+    const auto stored = checkpoint.layouts.find(program.weights[w].name);
+    if (stored == checkpoint.layouts.end()) continue;
+    ++out.num_stored, out.num_copied += bytes[w] > 0;
+    if (bytes[w] > 0 || !first.empty()) continue;
+    first =
+        text(program.weights[w].name, " lies as ", stored->second.layout, " and goes into ", out.settlement.layouts[w],
+             registry.layout(stored->second.layout) == nullptr ? ", but no plugin brings the former" : "");
+  }
+  out.load_note = text(out.num_copied, " of ", out.num_stored, " weights are copied as they lie in the bundle");
+  if (!first.empty()) out.load_note += text(", the others are laid out again: ", first);
+}
+
 Status make_plans(PlanContext context, std::span<const Bucket> buckets, std::span<const std::string> layouts,
                   PlannedModel& out) {
   context.chosen_layouts = layouts;
@@ -80,7 +126,8 @@ Status make_plans(PlanContext context, std::span<const Bucket> buckets, std::spa
     out.memory.workspace = std::max(out.memory.workspace, plan.arena_bytes);
     out.plans.push_back(std::move(plan));
   }
-  out.memory.weights = resident_bytes(context.program, out.settlement, context.registry);
+  const auto known = bytes_in_file(context.program, out.description.checkpoint, out.settlement);
+  out.memory.weights = resident_bytes(context.program, out.settlement, context.registry, known);
   return {};
 }
 
@@ -154,16 +201,23 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   const std::vector<Bucket> buckets = buckets_for(out.executor);
   out.description = std::move(description);
   const std::string& name = out.description.checkpoint.name;
-  TARE_RETURN_IF_ERROR(make_plans(context, buckets, layouts, out));
+  const bool asks = options.objective != Objective::latency || options.weight_bytes > 0;
+  bool as_in_file = false;
+  if (options.layout.empty() && !options.references_only && !asks) {
+    const auto in_file = layouts_in_file(context.program, out.description.checkpoint, context.registry, device);
+    as_in_file = !in_file.empty() && make_plans(context, buckets, in_file, out).ok();
+  }
+  if (!as_in_file) TARE_RETURN_IF_ERROR(make_plans(context, buckets, layouts, out));
   if (options.layout.empty() && !options.references_only) {
-    const bool measured = options.tuning != nullptr && options.tuning->size() > 0;
+    const bool measured = !as_in_file && options.tuning != nullptr && options.tuning->size() > 0;
     const Status fits = size_state(context.program, out.executor, out.budget, name, out.memory, out.pages);
-    if (measured || options.objective != Objective::latency || options.weight_bytes > 0 || !fits.ok()) {
+    if (measured || asks || !fits.ok()) {
       TARE_RETURN_IF_ERROR(choose(context, buckets, options, out).in(name));
       TARE_RETURN_IF_ERROR(make_plans(context, buckets, out.choice->layouts, out));
     }
   }
   TARE_RETURN_IF_ERROR(size_state(context.program, out.executor, out.budget, name, out.memory, out.pages));
+  note_loading(context.registry, out);
   return out;
 }
 
@@ -198,6 +252,9 @@ Result<LoadedModel> load_model(const Host& host, PlannedModel planned, Device& d
     out.layout_notes.push_back(
         text(planned.description.program->weights[static_cast<size_t>(w)].name, ": ", (*weights)->note(w)));
   for (const std::string& note : out.layout_notes) host.log().info(note);
+  if ((*weights)->num_copied() + (*weights)->num_reordered() > 0)
+    host.log().info(text(out.name, ": ", (*weights)->num_copied(), " weights were copied as the bundle has them, ",
+                         (*weights)->num_reordered(), " laid out again"));
   // Codes may take more than was expected of them; then state has the rest, and never more than was planned.
   const int64_t expected = std::exchange(planned.memory.weights, (*weights)->bytes());
   if (Status status = planned.memory.weights <= expected

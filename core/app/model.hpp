@@ -38,8 +38,9 @@ struct LoadOptions {
   int64_t weight_bytes = 0;  // most that chosen layouts of the weights may take; 0: as memory_bytes has it
   bool deterministic = true;
   bool references_only = false;
-  // Code of the weights of linear layers: "dense", "w12", "w11" or a layout's full id; empty: chosen for each matrix by
-  // what was measured, the objective and the memory.
+  // Code of the weights of linear layers: "dense", "w12", "w11" or a layout's full id; empty: as a serving bundle has
+  // them, unless another objective or cap is asked for or they do not fit; else chosen for each matrix by what was
+  // measured, the objective and the memory.
   std::string layout = {};
   Objective objective = Objective::latency;
   std::vector<BatchShare> mix = {};                // of Objective::mix
@@ -61,6 +62,9 @@ struct PlannedModel {
   std::vector<int32_t> pages;          // by state group
   int64_t budget = 0;                  // what `memory` has to stay within
   std::optional<LayoutChoice> choice;  // absent: nothing was to choose
+  // Of a serving bundle: how many weights lie in the file as they will in memory, and a sentence that says so.
+  int64_t num_stored = 0, num_copied = 0;
+  std::string load_note;
 };
 // Plans for a device that need not be there in full: its info is enough. `free_bytes`: what it has for this model.
 Result<PlannedModel> plan_model(const Host& host, ModelDescription description, const DeviceInfo& device,

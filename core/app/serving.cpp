@@ -146,6 +146,7 @@ std::string to_string(const ServingPlan& plan) {
     out << memory_table(plan.options[i].name, m.memory, m.executor);
     out << "  layouts     " << layouts_line(*m.description.program, m.settlement) << '\n';
     for (const std::string& note : m.description.checkpoint.notes) out << "  note: " << note << '\n';
+    if (!m.load_note.empty()) out << "  note: " << m.load_note << '\n';
     total += m.memory.total();
   }
   out << "device " << plan.device_id << ": " << human_bytes(total) << " of a budget of "

@@ -1,5 +1,6 @@
 // A checkpoint as it lies on disk: configuration, text side and weights, whatever the format. [loader]
 #pragma once
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,13 @@ struct Checkpoint {
   std::unique_ptr<WeightSource> weights;  // null when CheckpointOptions::weights is false
   // The type of the matrices as presented: what a program of this checkpoint computes in, if a device can.
   DType dtype = DType::bf16;
+  // Weights that lie as a device has them in memory, by name: those of serving bundles.
+  struct StoredLayout {
+    std::string layout;  // Layout::id
+    uint32_t version = 0;
+    int64_t bytes = 0;
+  };
+  std::map<std::string, StoredLayout, std::less<>> layouts;
   std::vector<std::string> notes;  // sentences for people: what is expanded and that this rounds, what is not read
 };
 constexpr std::string_view name(Checkpoint::Kind kind) noexcept {

@@ -132,7 +132,7 @@ Status read_tensor(Cursor& in, int64_t end, TareTensor* t) {
   if (t->codec == TareTensor::Codec::exp_ans) TARE_RETURN_IF_ERROR(read_tables(in, t));
   if (t->codec == TareTensor::Codec::layout) {
     t->laid.layout = in.string(), t->laid.version = in.get<uint32_t>(), t->laid.input_dims = in.get<uint8_t>();
-    t->laid.note = in.string();
+    t->laid.flags = in.get<uint8_t>(), t->laid.note = in.string();
   }
   t->stored = in.stream();
   if (!in.ok) return {};
@@ -192,6 +192,18 @@ Status check_shards(const TareDirectory& d) {
 
 }  // namespace
 
+Sha256Bytes sha256_bytes(const std::string& hex) {
+  Sha256Bytes out{};
+  const auto digit = [](char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); };
+  for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<uint8_t>(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+  return out;
+}
+std::string to_hex(const Sha256Bytes& sha) {
+  std::string out;
+  for (const uint8_t b : sha) out += "0123456789abcdef"[b >> 4], out += "0123456789abcdef"[b & 15];
+  return out;
+}
+
 std::string print_tare_directory(const TareDirectory& d) {
   Writer w;
   w.put(static_cast<uint32_t>(d.info.size()));
@@ -215,7 +227,7 @@ std::string print_tare_directory(const TareDirectory& d) {
       }
     }
     if (t.codec == TareTensor::Codec::layout)
-      w.put(t.laid.layout), w.put(t.laid.version), w.put(t.laid.input_dims), w.put(t.laid.note);
+      w.put(t.laid.layout), w.put(t.laid.version), w.put(t.laid.input_dims), w.put(t.laid.flags), w.put(t.laid.note);
     w.put(t.stored);
   }
   return std::move(w.out);

@@ -17,6 +17,8 @@ constexpr uint16_t kTareMajor = 1, kTareMinor = 0;
 constexpr int64_t kTarePage = 4096, kTareRawPiece = 1 << 20, kTareMostPiece = 1 << 20;
 
 using Sha256Bytes = std::array<uint8_t, 32>;
+Sha256Bytes sha256_bytes(const std::string& hex);  // of 64 digits
+std::string to_hex(const Sha256Bytes& sha);
 // Stored bytes in pieces that follow each other: the tiles of a coded tensor, 1 MiB of anything else. The table of
 // pieces lies behind the bytes, so that an open bundle of any size takes little memory.
 struct TareStream {
@@ -54,8 +56,10 @@ struct TareTensor {
     std::string layout;  // Layout::id
     uint32_t version = 0;
     uint8_t input_dims = 0;
+    uint8_t flags = 0;  // kFellBack
     std::string note;
-  } laid;  // layout only: as a device has it in memory
+    static constexpr uint8_t kFellBack = 1;  // the code did not pay: plain numbers
+  } laid;                                    // layout only: as a device has it in memory
   TareStream stored;
 };
 struct TareDirectory {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,6 +89,23 @@ Status OutputFile::write_block(int64_t offset, std::span<const std::byte> bytes)
   if (error == 0) return {};
   if (error != EINVAL) return write_failure(path_, error);
   return write(offset, bytes);  // this file system wants another alignment, or has no such way at all
+}
+OutputFile::Mapped::~Mapped() {
+  if (base_ != nullptr) ::munmap(base_, length_);
+}
+Result<OutputFile::Mapped> OutputFile::map(int64_t offset, int64_t bytes) {
+  Mapped out;
+  if (bytes == 0) return out;
+  if (const int error = ::posix_fallocate(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(bytes)))
+    return write_failure(path_, error);
+  const auto page = static_cast<int64_t>(::sysconf(_SC_PAGESIZE));
+  const int64_t begin = offset / page * page;
+  out.length_ = static_cast<size_t>(offset + bytes - begin);
+  void* at = ::mmap(nullptr, out.length_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, static_cast<off_t>(begin));
+  if (at == MAP_FAILED) return write_failure(path_, errno);
+  out.base_ = at;
+  out.bytes_ = {static_cast<std::byte*>(at) + (offset - begin), static_cast<size_t>(bytes)};
+  return out;
 }
 Status OutputFile::finish() {
   if (::fsync(descriptor_) != 0) return write_failure(path_, errno);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "core/api/status.hpp"
 
@@ -20,6 +21,26 @@ class OutputFile {
   // The same past the page cache, where the file system can: place, size and memory are multiples of kBlockAlignment.
   Status write_block(int64_t offset, std::span<const std::byte> bytes);
   static constexpr int64_t kBlockAlignment = 4096;
+  // Part of the file as memory, reserved on disk and zero where nothing was written: a full disk is a Status, not a
+  // signal. Goes before the file does.
+  class Mapped {
+   public:
+    Mapped(Mapped&& other) noexcept { *this = std::move(other); }
+    Mapped& operator=(Mapped&& other) noexcept {
+      std::swap(base_, other.base_), std::swap(length_, other.length_), std::swap(bytes_, other.bytes_);
+      return *this;
+    }
+    ~Mapped();
+    std::span<std::byte> bytes() const noexcept { return bytes_; }
+
+   private:
+    friend class OutputFile;
+    Mapped() = default;
+    void* base_ = nullptr;
+    size_t length_ = 0;
+    std::span<std::byte> bytes_;
+  };
+  Result<Mapped> map(int64_t offset, int64_t bytes);
   Status finish();  // fsync, rename, fsync of the folder
 
  private:

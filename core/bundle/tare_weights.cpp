@@ -49,6 +49,7 @@ class TareWeights final : public WeightSource {
                          .version = t.laid.version,
                          .input_dims = t.laid.input_dims,
                          .note = t.laid.note,
+                         .fell_back = (t.laid.flags & TareTensor::Laid::kFellBack) != 0,
                          .bytes = t.stored.bytes,
                          .read = [bundle = bundle_, &t](int64_t begin, std::span<std::byte> out) {
                            return bundle->read_range(t.stored, bundle->name_of(t), begin, out);
@@ -116,11 +117,17 @@ Result<Checkpoint> open_tare(const std::string& path, const CheckpointOptions& o
   if (checkpoint.name.ends_with(".tare")) checkpoint.name.resize(checkpoint.name.size() - 5);
   TARE_RETURN_IF_ERROR(read_text_files(BundleFiles(*bundle), &checkpoint));
   for (const auto& [key, value] : bundle->directory().info)
-    if (key == "expanded from") checkpoint.notes.push_back("was packed from " + printable(value, 400));
+    if (key == "expanded from")
+      checkpoint.notes.push_back("was packed from " + printable(value, 400));
+    else if (key == "laid out for")
+      checkpoint.notes.push_back("is a serving bundle for " + printable(value, 400));
   auto weights = std::make_unique<TareWeights>(bundle);
   if (const StoredTensor* t = weights->doubled())
     return failure(Code::corrupt, path, ": tensor '", printable(t->name, 120), "' occurs twice");
   checkpoint.dtype = main_dtype(*weights);
+  for (const TareTensor& t : bundle->directory().tensors)
+    if (t.codec == TareTensor::Codec::layout)
+      checkpoint.layouts[t.name] = {t.laid.layout, t.laid.version, t.stored.bytes};
   note_unread(*weights, &checkpoint.notes);
   if (options.weights) checkpoint.weights = std::move(weights);
   return checkpoint;

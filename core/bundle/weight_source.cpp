@@ -69,7 +69,9 @@ int64_t stored_bytes(const WeightSource& source) noexcept {
   return bytes;
 }
 Status check_budget(const WeightSource& source, std::string_view what, int64_t budget_bytes) {
-  const int64_t bytes = presented_bytes(source), stored = stored_bytes(source);
+  const int64_t stored = stored_bytes(source);
+  int64_t bytes = 0;  // of those that lie as a device has them, in that layout
+  for (const StoredTensor& t : source.tensors()) bytes += source.laid_out(t) ? t.stored_bytes : t.bytes();
   if (bytes <= budget_bytes) return {};
   const bool expanded =
       std::any_of(source.tensors().begin(), source.tensors().end(), [](const auto& t) { return t.expanded; });

@@ -42,6 +42,7 @@ struct LaidOutWeight {
   uint32_t version = 0;
   int32_t input_dims = 0;  // WeightInfo's
   std::string note;        // what the code said of it: LayoutPlan::note
+  bool fell_back = false;  // the code did not pay: plain numbers in the layout's frame (LayoutPlan::pays)
   int64_t bytes = 0;
   // Bytes [begin, begin + out.size()) of it, checked. [any thread]
   std::function<Status(int64_t begin, std::span<std::byte> out)> read;

@@ -99,7 +99,8 @@ class Bundle:
             for _ in range(t["width"]):
                 t["tables"].append([(c.get("B"), c.get("H")) for _ in range(c.get("H"))])
         if t["codec"] == 2:
-            t.update(layout=c.string(), version=c.get("I"), input_dims=c.get("B"), note=c.string())
+            t.update(layout=c.string(), version=c.get("I"), input_dims=c.get("B"), flags=c.get("B"),
+                     note=c.string())
         t["stored"] = c.stream()
         return t
 
@@ -115,8 +116,8 @@ class Bundle:
             yield piece
 
     def plain(self, t):
-        need(t["codec"] < 2, "a layout's bytes are the device's own")
-        if t["codec"] == 0:
+        need(t["codec"] < 2 or t["layout"] == "dense/rows", "a layout's bytes are the device's own")
+        if t["codec"] != 1:
             out = b"".join(self.pieces(t["stored"]))
         else:
             out = self.decode(t)
