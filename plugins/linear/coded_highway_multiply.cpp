@@ -79,6 +79,17 @@ HWY_INLINE void for_record(const std::byte* chunk, int record, int tile, hn::Vec
   }
 }
 
+// sum, and two pairs of BF16 numbers times four activations, in the order of K.
+HWY_INLINE hn::Vec<F> add_pairs(hn::Vec<F> sum, hn::Vec<U> first, hn::Vec<U> second, hn::Vec<F> x0, hn::Vec<F> x1,
+                                hn::Vec<F> x2, hn::Vec<F> x3) {
+  const F f;
+  const auto upper_half = hn::Set(U(), 0xffff0000u);
+  sum = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(first)), x0, sum);
+  sum = hn::MulAdd(hn::BitCast(f, hn::And(first, upper_half)), x1, sum);
+  sum = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(second)), x2, sum);
+  return hn::MulAdd(hn::BitCast(f, hn::And(second, upper_half)), x3, sum);
+}
+
 // One row, all four tiles, straight from the bytes.
 void multiply_split_row(const CodedMatrix& m, int64_t strip, int64_t chunks, const float* x, int64_t prefetch,
                         float* sums) {
@@ -87,7 +98,6 @@ void multiply_split_row(const CodedMatrix& m, int64_t strip, int64_t chunks, con
   const B b;
   constexpr int kVectors = 4 * kParts;
   const auto table = hn::LoadDup128(b, m.header->table);
-  const auto upper_half = hn::Set(u, 0xffff0000u);
   EscapeCursor escapes{m.escapes(strip)};
   uint32_t word = escapes.word(), index = 0;
   hn::Vec<F> sum[kVectors];
@@ -103,13 +113,8 @@ void multiply_split_row(const CodedMatrix& m, int64_t strip, int64_t chunks, con
           hwy::Prefetch(w + prefetch + record * kSplitStepBytes + line * 64);
         for_record(w, record, t, table, escapes, word, index,
                    [&](int v, hn::Vec<B> first_pair, hn::Vec<B> second_pair) HWY_ATTR {
-                     const auto first = hn::BitCast(u, first_pair), second = hn::BitCast(u, second_pair);
-                     auto s = sum[t * kParts + v];
-                     s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(first)), x0, s);
-                     s = hn::MulAdd(hn::BitCast(f, hn::And(first, upper_half)), x1, s);
-                     s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(second)), x2, s);
-                     s = hn::MulAdd(hn::BitCast(f, hn::And(second, upper_half)), x3, s);
-                     sum[t * kParts + v] = s;
+                     sum[t * kParts + v] = add_pairs(sum[t * kParts + v], hn::BitCast(u, first_pair),
+                                                     hn::BitCast(u, second_pair), x0, x1, x2, x3);
                    });
       }
     }
@@ -238,7 +243,6 @@ void multiply_triples_row(const CodedMatrix& m, int64_t strip, int64_t chunks, c
     const U u;
     constexpr int kVectors = 4 * kParts;
     const TriplesTables tables(m);
-    const auto upper_half = hn::Set(u, 0xffff0000u);
     EscapeCursor escapes{m.escapes(strip)};
     hn::Vec<F> sum[kVectors];
     HWY_UNROLL(16)
@@ -254,13 +258,8 @@ void multiply_triples_row(const CodedMatrix& m, int64_t strip, int64_t chunks, c
             hwy::Prefetch(w + prefetch + record * 352 + line * 64);
           triples_record(reinterpret_cast<const uint8_t*>(w), record, t, tables, escapes,
                          [&](int v, hn::Vec<Blocks> first_pair, hn::Vec<Blocks> second_pair) HWY_ATTR {
-                           const auto first = hn::BitCast(u, first_pair), second = hn::BitCast(u, second_pair);
-                           auto s = sum[t * kParts + v];
-                           s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(first)), x0, s);
-                           s = hn::MulAdd(hn::BitCast(f, hn::And(first, upper_half)), x1, s);
-                           s = hn::MulAdd(hn::BitCast(f, hn::ShiftLeft<16>(second)), x2, s);
-                           s = hn::MulAdd(hn::BitCast(f, hn::And(second, upper_half)), x3, s);
-                           sum[t * kParts + v] = s;
+                           sum[t * kParts + v] = add_pairs(sum[t * kParts + v], hn::BitCast(u, first_pair),
+                                                           hn::BitCast(u, second_pair), x0, x1, x2, x3);
                          });
         }
       }

@@ -12,20 +12,10 @@
 #include "jit/host.hpp"
 #include "plugins/device_cuda/codec/tile_decoder.hpp"
 #include "plugins/device_cuda/provider.hpp"
+#include "tests/bench/must.hpp"
 
 namespace tare::cuda_codec {
 namespace {
-
-void must(const Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "bench: %s\n", status.message().c_str());
-  std::exit(1);
-}
-template <class T>
-T must(Result<T> result) {
-  must(result.ok() ? Status() : result.status());
-  return std::move(result).value();
-}
 
 struct Resident {
   const TareTensor* tensor;

@@ -10,20 +10,11 @@
 #include "core/app/model.hpp"
 #include "core/base/log.hpp"
 #include "core/runtime/staged_inputs.hpp"
+#include "tests/bench/must.hpp"
 
 namespace tare {
 namespace {
 
-void must(const Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "bench: %s\n", status.message().c_str());
-  std::exit(1);
-}
-template <class T>
-T must(Result<T> result) {
-  must(result.ok() ? Status() : result.status());
-  return std::move(result).value();
-}
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
