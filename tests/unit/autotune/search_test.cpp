@@ -79,12 +79,22 @@ TEST_CASE("a search prunes, refuses, resumes, saves each and never leaves the de
   CHECK(outcome->best_cost.seconds == 8.5);
   CHECK(outcome->unconfirmed == 1);
   CHECK(*outcome->runner_up == 1);
-  CHECK((asked == std::vector<size_t>{1, 3}));
+  CHECK((asked == std::vector<size_t>{1, 3, 3}));
   second = {10, 10.5, 0, 9.95};
   outcome = search(candidates, callbacks);
   CHECK(outcome->best == 0);
   CHECK(outcome->best_cost.seconds == 10);
   CHECK(outcome->unconfirmed == 2);
+  // What wins once more and then not, or by gains that differ more than the smaller one says, is luck.
+  for (const double third : {10.05, 9.6}) {
+    int times = 0;
+    callbacks.confirm = [&](size_t c) -> Result<std::array<SearchCost, 2>> {
+      return std::array{SearchCost{10, 0.1, ""}, SearchCost{c == 3 ? 9.99 : times++ == 0 ? 7.0 : third, 0.1, ""}};
+    };
+    outcome = search(candidates, callbacks);
+    CHECK(outcome->best == 0);
+    CHECK(outcome->unconfirmed == 2);
+  }
   callbacks.confirm = {};
 
   callbacks.out_of_time = [] { return true; };
