@@ -249,8 +249,8 @@ double KeyTuner::roofline() const {
   const double rate = std::max(tools_.bytes_per_second, seen_bytes_);
   if (rate <= 0) return 0;
   const double bytes = static_cast<double>(bench_.weight_bytes() + bench_.activation_bytes(key_.rows));
-  const double peak = std::max(tools_.peak(), seen_operations_);
-  return std::max(bytes / rate, peak > 0 ? operations_ / peak : 0);
+  const double peak = tools_.peak();
+  return std::max(bytes / rate, peak > 0 ? operations_ / std::max(peak, seen_operations_) : 0);
 }
 
 }  // namespace tare

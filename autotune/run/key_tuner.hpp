@@ -16,9 +16,9 @@ struct KeyTools {
   TuningDatabase& database;
   const TunerOptions& options;
   LaunchTimer& timer;
-  std::function<bool()> is_over;                    // time is up, or someone wants it to stop
-  std::function<Result<VendorBaseline*>()> vendor;  // of this problem; null: there is none
-  std::function<double()> peak;  // operations a second of the key's order of sums, as far as they were seen
+  std::function<bool()> is_over;                       // time is up, or someone wants it to stop
+  std::function<Result<VendorBaseline*>()> vendor;     // of this problem; null: there is none
+  std::function<double()> peak;                        // operations a second under the key's order of sums; 0: unknown
   std::function<void(const GateFailure&)> gate_fails;  // called for each
   double bytes_per_second = 0;                         // the roofline's; 0: unknown
 };

@@ -24,9 +24,9 @@ double peak_operations(Device& device, const DeviceInfo& info, const Registry& r
   for (int64_t size = 1024; size <= 8192; size *= 2) {
     const Problem problem = plain_product(info, size, size, size / 2);
     const auto layouts = layouts_of(registry, problem, std::vector<std::string>{"dense"});
-    if (layouts.empty()) return 0;
+    if (layouts.empty()) continue;
     const auto contestant = default_for(registry, problem, layouts.front(), numerics);
-    if (!contestant) return 0;
+    if (!contestant) continue;  // of other sizes the order is another
     BenchMemory memory;
     memory.data = data;
     auto bench = ProblemBench::create(device, registry, problem, layouts.front(), problem.rows, 0, memory);
@@ -41,7 +41,7 @@ double peak_operations(Device& device, const DeviceInfo& info, const Registry& r
       if (!timer.run((*bench)->stream(), [&] { return (*bench)->launch(*prepared, problem.rows); }).ok()) return peak;
       seconds = std::min(seconds, timer.now() - start);
     }
-    if (seconds <= 0) return 0;
+    if (seconds <= 0) return peak;
     peak = std::max(peak, (*bench)->flops(problem.rows) / seconds);
     if (seconds > 0.5e-3) break;  // long enough to tell
   }

@@ -214,12 +214,13 @@ class Tuner {
     TARE_RETURN_IF_ERROR(one.choose(std::move(contestants), outcome));
     if (outcome.state != KeyOutcome::State::tuned) return {};
     out_.bytes_per_second = std::max(out_.bytes_per_second, one.bytes_per_second());
-    double& most = out_.peaks[key.numerics];
-    most = std::max(most, one.operations_per_second());
+    // Where nothing is known of it, what a few rows of a small problem reach would rule out all kernels of larger ones.
+    if (double& most = out_.peaks[key.numerics]; most > 0) most = std::max(most, one.operations_per_second());
     return {};
   }
 
-  // Operations a second under an order of sums: the most that were seen, at first of a quick measurement.
+  // Operations a second under an order of sums: the most that were seen since a quick measurement; 0: nothing could be
+  // measured.
   double peak(const std::string& numerics) {
     if (!out_.peaks.contains(numerics))
       out_.peaks[numerics] = peak_operations(device_, info_, registry_, numerics, *timer_, o_.data);

@@ -71,7 +71,7 @@ struct TunerOutcome {
   std::vector<KeyOutcome> keys;
   std::vector<GateFailure> failures;
   std::vector<NumericsChoice> numerics;
-  std::map<std::string, double> peaks;  // by order of sums: the most operations a second that were seen
+  std::map<std::string, double> peaks;  // by order of sums: the most operations a second that were seen, 0: unknown
   double bytes_per_second = 0;          // the roofline's; above the options' when a launch was faster
   double seconds = 0;
   bool out_of_time = false, stopped = false;

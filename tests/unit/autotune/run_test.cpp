@@ -33,6 +33,7 @@ class FakeTimer final : public LaunchTimer {
 struct Facts {
   std::string id, numerics = "n", layout = "dense/rows";
   std::vector<int64_t> speeds{4, 1, 2};  // of the configs 0, 1, ..: microseconds a row
+  int64_t most_outputs = 1 << 20;        // supports() larger products no more
   int64_t wrong = -1;                    // the config that gives other bits
   std::string hash = "h1";
   // What the machine makes of a launch's time: a factor, by config and how many launches that config had. Empty: 1.
@@ -46,7 +47,9 @@ class TimedKernel final : public KernelCandidate {
   std::string_view id() const noexcept override { return f_.id; }
   std::string_view device_kind() const noexcept override { return "fake"; }
   std::vector<std::string> takes() const override { return {"linear/1"}; }
-  Verdict supports(const Problem&) const noexcept override { return Verdict::yes(); }
+  Verdict supports(const Problem& problem) const noexcept override {
+    return problem.first().weights[0]->outputs() <= f_.most_outputs ? Verdict::yes() : Verdict::no("too large");
+  }
   std::string numerics(const Problem&) const override { return f_.numerics; }
   std::vector<std::string> layouts(const Problem&, size_t, size_t position) const override {
     return {position % 2 == 0 ? f_.layout : "dense/rows"};
@@ -168,6 +171,18 @@ TEST_CASE("the fastest exact config wins at every rows point, and a second run m
   CHECK(second.count(KeyState::known) == 2);
   CHECK(second.keys[0].tried.size() == 3);
   CHECK(b.timer.seconds == before);
+}
+TEST_CASE("where no rate of arithmetic can be measured, one row's rules out nothing at more rows") {
+  // Of products as large as a rate is measured with, the kernel takes none; eight rows take less than twice one's time.
+  Bench b({{.id = "acme.a", .most_outputs = 512}});
+  b.options.bytes_per_second = 1e12;
+  const TunerOutcome out = b.tune();
+  REQUIRE(out.keys.size() == 2);
+  for (const KeyOutcome& k : out.keys) {
+    CHECK(k.tried.size() == 3);
+    CHECK(k.entry.value.config == "{config = 1}");
+  }
+  CHECK(out.peaks.at("n") == 0);
 }
 TEST_CASE("a config with other bits is reported and never chosen, were it the default itself") {
   for (const int64_t wrong : {int64_t{0}, int64_t{1}}) {
