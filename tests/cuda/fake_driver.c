@@ -1,6 +1,8 @@
 // A CUDA driver that has one GPU and computes nothing: device memory is host memory, kernels are accepted and ignored. With it the host
 // side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE,
-// FAKE_CUDA_MAJOR (9: sm_90a), FAKE_CUDA_NO_MAPPING (1: no virtual memory management).
+// FAKE_CUDA_NAME, FAKE_CUDA_MAJOR and _MINOR (9 and 0: sm_90a), FAKE_CUDA_NO_MAPPING (1: no virtual memory management). Two kernels are
+// not ignored: count_differences of the products' bench counts, and one whose name contains FAKE_CUDA_WRONG and whose first parameter is
+// LinearArguments (portable.cuh) writes a wrong number.
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
@@ -21,15 +23,20 @@ struct Block {
   size_t bytes, padding;
 };
 
+// NVRTC looks for the driver by itself and asks it for a table; it does without.
+API cuGetExportTable(const void** table, const void* id) { return *table = NULL, id ? 500 : 1; }
 API cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
 API cuDriverGetVersion(int* version) { return *version = (int)setting("FAKE_CUDA_VERSION", 13000), 0; }
 API cuGetErrorName(int error, const char** name) { return *name = error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_FAKE", 0; }
 API cuGetErrorString(int error, const char** words) { return *words = error == 2 ? "out of memory" : "a fake error", 0; }
 API cuDeviceGetCount(int* count) { return *count = (int)setting("FAKE_CUDA_DEVICES", 1), 0; }
 API cuDeviceGet(int* device, int ordinal) { return *device = ordinal, ordinal < setting("FAKE_CUDA_DEVICES", 1) ? 0 : 101; }
-API cuDeviceGetName(char* name, int bytes, int device) { return snprintf(name, (size_t)bytes, "NVIDIA H100 80GB HBM3"), device * 0; }
+API cuDeviceGetName(char* name, int bytes, int device) {
+  const char* wanted = getenv("FAKE_CUDA_NAME");
+  return snprintf(name, (size_t)bytes, "%s", wanted ? wanted : "NVIDIA H100 80GB HBM3"), device * 0;
+}
 API cuDeviceGetAttribute(int* value, int attribute, int device) {
-  *value = attribute == 16 ? 132 : attribute == 75 ? (int)setting("FAKE_CUDA_MAJOR", 9) : attribute == 97 ? 232448 : attribute == 102 ? !setting("FAKE_CUDA_NO_MAPPING", 0) : 0;
+  *value = attribute == 16 ? 132 : attribute == 75 ? (int)setting("FAKE_CUDA_MAJOR", 9) : attribute == 76 ? (int)setting("FAKE_CUDA_MINOR", 0) : attribute == 97 ? 232448 : attribute == 102 ? !setting("FAKE_CUDA_NO_MAPPING", 0) : 0;
   return device * 0;
 }
 API cuDeviceGetPCIBusId(char* text, int bytes, int device) { return snprintf(text, (size_t)bytes, "0000:00:00.0"), device * 0; }
@@ -96,9 +103,24 @@ API cuEventSynchronize(Handle event) { return event ? 0 : 1; }
 API cuEventElapsedTime(float* ms, Handle first, Handle second) { return *ms = 1.0f, first && second ? 0 : 1; }
 API cuModuleLoadData(Handle* module, const void* image) { return *module = (Handle)5, image ? 0 : 1; }
 API cuModuleUnload(Handle module) { return module ? 0 : 1; }
-API cuModuleGetFunction(Handle* function, Handle module, const char* name) { return *function = (Handle)6, module && name ? 0 : 1; }
+enum { kIgnored = 6, kDifferences = 8, kWrong = 9 };
+API cuModuleGetFunction(Handle* function, Handle module, const char* name) {
+  const char* wrong = getenv("FAKE_CUDA_WRONG");
+  if (!module || !name) return 1;
+  *function = (Handle)(intptr_t)(strstr(name, "count_differences") ? kDifferences : wrong && strstr(name, wrong) ? kWrong : kIgnored);
+  return 0;
+}
 API cuFuncSetAttribute(Handle function, int attribute, int value) { return function && value >= 0 ? attribute * 0 : 1; }
 API cuLaunchKernelEx(const void* config, Handle function, void** arguments, void** extra) {
+  if (function == (Handle)kDifferences) {
+    const uint16_t *a = *(const uint16_t**)arguments[0], *b = *(const uint16_t**)arguments[1];
+    uint64_t* counter = *(uint64_t**)arguments[3];
+    for (int64_t i = 0; i < *(const int64_t*)arguments[2]; ++i) *counter += a[i] != b[i];
+  }
+  if (function == (Handle)kWrong) {
+    uint16_t *output = ((uint16_t**)arguments[0])[4], *output_f32 = ((uint16_t**)arguments[0])[11];
+    *(output ? output : output_f32) = 1;
+  }
   return config && function && arguments && !extra ? 0 : 1;
 }
 API cuOccupancyMaxActiveClusters(int* clusters, Handle function, const void* config) { return *clusters = 66, function && config ? 0 : 1; }

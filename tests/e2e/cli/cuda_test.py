@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""tare autotune --device cuda:0 on machines where something is missing, too old, unknown, full or wrong: one sentence.
+
+A driver that computes nothing stands in for NVIDIA's (tests/cuda/fake_driver.c), so this needs no GPU.
+Environment: TARE (the executable), TARE_BINARY_DIR. Standard library only.
+"""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+TARE = os.environ["TARE"]
+BUILD = Path(os.environ["TARE_BINARY_DIR"])
+ROOT = Path(__file__).resolve().parents[3]
+MODEL = ROOT / "tests/golden/models/llama-plain"
+# sm_80 has few kernels, which compile quickly.
+AMPERE = {"FAKE_CUDA_NAME": "NVIDIA A100-SXM4-80GB", "FAKE_CUDA_MAJOR": "8", "FAKE_CUDA_FREE": str(1 << 30)}
+SMALL = ["--layouts", "w12", "--chunk", "2", "--sequences", "2"]
+
+
+def has_driver():
+    done = subprocess.run([TARE, "devices"], capture_output=True, text=True, timeout=60)
+    return "no NVIDIA driver" not in done.stdout
+
+
+def has_compiler():
+    done = subprocess.run([TARE, "devices"], capture_output=True, text=True, timeout=60)
+    return "jit: NVRTC" in done.stdout
+
+
+class Machine(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.driver = self.folder / "driver"
+        self.driver.mkdir()
+        (self.driver / "libcuda.so.1").symlink_to(BUILD / "tests/fake_cuda_driver.so")
+
+    def tune(self, *args, code=0, fake=True, program=TARE, database=None, **settings):
+        env = {**os.environ, "TARE_KERNEL_CACHE": str(BUILD / "kernel-cache"), **settings}
+        if fake:
+            env["LD_LIBRARY_PATH"] = f"{self.driver}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+        command = [program, "autotune", "--device", "cuda:0", "--database", str(database or self.folder / "tuning.db")]
+        done = subprocess.run([*command, *map(str, args)], env=env, capture_output=True, text=True, timeout=170)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout, done.stderr
+
+    def refusal(self, *args, **settings):
+        """Exit code 1, nothing on stdout, and the sentence, which is the last line."""
+        out, err = self.tune(*args, code=1, **settings)
+        self.assertEqual(out, "")
+        self.assertFalse((self.folder / "out").exists())
+        return err.strip().splitlines()[-1]
+
+
+class Refusals(Machine):
+    def test_no_driver(self):
+        if has_driver():
+            self.skipTest("there is a driver")
+        self.assertIn("no NVIDIA driver: libcuda.so.1", self.refusal(MODEL, *SMALL, fake=False))
+
+    def test_a_driver_that_is_too_old(self):
+        self.assertIn("the NVIDIA driver supports CUDA 12.4, the kernels need 13.0: update to driver 580 or newer",
+                      self.refusal(MODEL, *SMALL, FAKE_CUDA_VERSION="12040"))
+
+    def test_a_driver_without_a_gpu(self):
+        self.assertIn("cuda:0 does not exist: this machine has 0 GPUs",
+                      self.refusal(MODEL, *SMALL, FAKE_CUDA_DEVICES="0"))
+
+    def test_no_compiler(self):
+        # Elsewhere, so that what lies beside the build tree is not found.
+        program = self.folder / "elsewhere/bin/tare"
+        program.parent.mkdir(parents=True)
+        shutil.copy(TARE, program)
+        (self.folder / "elsewhere/lib").symlink_to(Path(TARE).parent.parent / "lib")
+        home = {"HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache"), "TARE_NVRTC": "/nowhere"}
+        found = subprocess.run([program, "devices"], env={**os.environ, **home}, capture_output=True, text=True)
+        if "jit: NVRTC 1" in found.stdout:
+            self.skipTest("a toolkit is installed")
+        sentence = self.refusal(MODEL, *SMALL, program=str(program), **home, **AMPERE)
+        self.assertIn("NVRTC, the CUDA run-time compiler, was not found (install a CUDA 13 toolkit or run "
+                      "jit/fetch_nvrtc.sh)", sentence)
+        self.assertIn("not in /nowhere", sentence)
+
+    def test_too_little_device_memory(self):
+        sentence = self.refusal(MODEL, *SMALL, **{**AMPERE, "FAKE_CUDA_FREE": "1000000"})
+        self.assertRegex(sentence, r"cuMem\w+ \(\d+ bytes for .*\): CUDA_ERROR_OUT_OF_MEMORY 2, out of memory; free "
+                                   "device memory or lower the budget")
+
+    def test_databases_that_cannot_be_kept(self):
+        self.assertIn("cannot be opened", self.refusal(MODEL, *SMALL, database="/proc/nowhere/tuning.db"))
+        if os.geteuid() == 0:
+            return  # who may write everything
+        database = self.folder / "read-only.db"
+        self.tune(MODEL, *SMALL, database=database, **AMPERE)
+        database.chmod(0o444)
+        self.assertIn("is read-only", self.refusal(MODEL, *SMALL, "--chunk", "4", database=database, **AMPERE))
+
+
+@unittest.skipUnless(has_compiler(), "no NVRTC: jit/fetch_nvrtc.sh fetches it")
+class CudaCompiled(Machine):
+    def test_an_architecture_that_the_compiler_does_not_know(self):
+        out, err = self.tune("--shapes", "tiny-llama", *SMALL, "--output", self.folder / "out", code=1,
+                             FAKE_CUDA_NAME="NVIDIA Noether", FAKE_CUDA_MAJOR="99", FAKE_CUDA_FREE=str(1 << 30))
+        self.assertEqual(out, "")
+        self.assertIn("nobody has measured nvidia-noether (NVIDIA Noether, 132 units) yet", err.splitlines()[0])
+        self.assertIn("does not compile for sm_990a: a GPU that is newer than it needs a newer CUDA run-time compiler",
+                      err.splitlines()[-1])
+        self.assertFalse((self.folder / "out").exists())
+
+    def test_a_gpu_that_nobody_measured_is_qualified(self):
+        out, err = self.tune("--shapes", "tiny-llama", *SMALL, "--output", self.folder / "out", "--json",
+                             **{**AMPERE, "FAKE_CUDA_NAME": "NVIDIA Noether"})
+        self.assertIn("nobody has measured nvidia-noether (NVIDIA Noether, 132 units) yet", err.splitlines()[0])
+        done = json.loads(out)
+        self.assertEqual(done["verdict"], "qualified", done)
+        self.assertGreater(sum(g["checked"] for g in done["gates"]), 50)
+        self.assertEqual([g["failure"] for g in done["gates"] if g["failure"]], [])
+        self.assertEqual(done["files"], [str(self.folder / "out/sm80/nvidia-noether/linear.toml")])
+
+    def test_a_kernel_that_fails_its_gate_is_reported_and_never_chosen(self):
+        # The head has another kernel by rule, whose numbers are the truth; the small products have none beside it.
+        done = json.loads(self.tune(MODEL, "--layouts", "w12", "--chunk", "4", "--json", code=4,
+                                    FAKE_CUDA_FREE=str(1 << 30), FAKE_CUDA_WRONG="portable")[0])
+        reasons = {(f["problem"], f["rows"]): f["reason"] for f in done["failures"]}
+        self.assertTrue(all("kernel = portable" in f["config"] for f in done["failures"]), done["failures"])
+        tuned = [c for c in done["choices"] if c["state"] == "tuned" and "portable" not in c["config"]]
+        beaten = [c for c in tuned if (c["problem"], c["rows"]) in reasons]
+        self.assertTrue(beaten, done)
+        for choice in beaten:
+            self.assertIn("gives other bits than linear.cuda {kernel = strip", reasons[choice["problem"], choice["rows"]])
+            self.assertEqual([t["name"].split(",")[0] for t in choice["tried"] if t["refused"]],
+                             ["linear.cuda {kernel = portable"])
+            self.assertTrue(choice["exact"])
+        failed = [c for c in done["choices"] if c["state"] == "failed"]
+        self.assertTrue(failed, done)
+        for choice in failed:
+            self.assertIn("every kernel failed the exactness gate", choice["note"])
+            self.assertIn("for a row alone than among", reasons[choice["problem"], choice["rows"]])
+
+    def test_a_qualification_in_which_a_kernel_is_wrong_fails_with_its_name(self):
+        out, _ = self.tune("--shapes", "tiny-llama", *SMALL, "--output", self.folder / "out", "--json", code=4,
+                           **{**AMPERE, "FAKE_CUDA_WRONG": "portable"})
+        done = json.loads(out)
+        self.assertIn("failed: linear.cuda {kernel = portable", done["verdict"])
+        self.assertIn("gives other bits for a row alone than among", done["verdict"])
+
+    def test_kernels_that_cannot_be_kept(self):
+        out, err = self.tune(MODEL, "--layouts", "w12", "--chunk", "1", "--json", TARE_KERNEL_CACHE="/proc/nowhere",
+                             **AMPERE)
+        self.assertEqual(json.loads(out)["unfinished"], 0)
+        self.assertEqual(err.count("cannot create the kernel cache /proc/nowhere"), 1)
+        self.assertIn("kernels will be compiled again at the next start", err)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
