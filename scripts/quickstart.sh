@@ -20,13 +20,19 @@ if [ "$bundle" -nt "$source" ] && "$tare" verify "$bundle" >/dev/null 2>&1; then
 else
   "$tare" pack "$source" -o "$bundle"
 fi
-echo "== tune (at most 45 s; what is known already is not measured again)"
-"$tare" autotune "$bundle" --budget 45s --database "$database" --report "$cache/autotune.html" > "$cache/autotune.txt"
+# What serves below: a GPU where there is one and its kernels can be compiled, else the CPU.
+found=$("$tare" devices)
+device=cpu
+if grep -q '^cuda:0 ' <<< "$found" && grep -q '^jit: NVRTC [0-9]' <<< "$found"; then device=cuda:0; fi
+echo "== tune $device (at most 45 s; what is known already is not measured again)"
+"$tare" autotune "$bundle" --device $device --budget 45s --database "$database" --report "$cache/autotune.html" > "$cache/autotune.txt"
 tail -1 "$cache/autotune.txt"
 
 cat > "$config" <<TOML
 [server]
 listen = "127.0.0.1:0"          # 0: any free port
+[device]
+use = "$device"                 # left out: a GPU if there is one, else the CPU
 [tuning]
 database = "$database"
 [[model]]
@@ -56,7 +62,7 @@ cat <<TEXT
 
 What to type next:
   $build/bin/tare serve $config                        # the same server, until Ctrl-C
-  $build/bin/tare explain $bundle                      # which pipeline runs every matrix, and why
+  $build/bin/tare explain $bundle --device $device         # which pipeline runs every matrix, and why
   $build/bin/tare inspect $bundle --html sizes.html    # entropies, codecs, savings
-  $build/bin/tare autotune $bundle --database $database   # what was tried and won (also $cache/autotune.html)
+  $build/bin/tare autotune $bundle --device $device --database $database   # what was tried and won (also $cache/autotune.html)
 TEXT
