@@ -123,8 +123,6 @@ int exit_code(const TunerOutcome& outcome, const Qualification* q) {
   return outcome.count(KeyOutcome::State::failed) > 0 ? 4 : 0;
 }
 
-constexpr int64_t kColdGpuBytes = int64_t{192} << 20;  // several times the last cache of GPUs
-
 // Rows from which the power cap sets the clock (docs/benchmarks/linear-cuda.md): few where memory is fast.
 int64_t sustained_from(const DeviceInfo& device, std::span<const SkuDescription> table) {
   for (const SkuDescription& s : table)
@@ -201,8 +199,7 @@ int run(const CommandLine& line, const Options& given) {
   options.choose_numerics = o.renumber, options.versions = provenance(!others.empty());
   options.stopped = [&] { return interrupt.asked(); };
   options.progress = [&](const TunerProgress& p) { progress.draw(p); };
-  if (info.kind == "cpu")
-    options.cold_bytes = std::clamp(last_cache_bytes() / 4 * 5, int64_t{64} << 20, int64_t{1} << 30);
+  if (info.kind == "cpu") options.cold_bytes = cold_cpu_bytes();
   if (works) {
     data = device_data(host, **device);
     options.data = data.get();

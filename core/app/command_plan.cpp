@@ -4,6 +4,8 @@
 #include "core/app/bandwidth.hpp"
 #include "core/app/cli.hpp"
 #include "core/app/described_plan.hpp"
+#include "core/app/step_probe.hpp"
+#include "core/app/tuning_problems.hpp"
 
 namespace tare {
 namespace {
@@ -58,7 +60,13 @@ Result<PlanReport> report(const Host& host, const Options& o) {
   const bool streamed = options.tuning != nullptr && options.tuning->best_gb_s() > 0;
   const DeviceRates rates =
       rates_of(info, options.tuning.get(), streamed ? 0 : read_bandwidth(*device) / 1e9, "read now");
-  return report_of(planned, info, host.registry(), options, rates);
+  const int64_t cold = info.kind == "cpu" ? cold_cpu_bytes() : kColdGpuBytes;
+  const auto probe = [&](const Plan& plan, const StepCase& what) {
+    auto out = probe_step(*device, plan, *planned.description.program, planned.settlement, host.registry(), what, cold);
+    if (!out.ok()) host.log().debug(out.status().message());  // estimates stand in
+    return out.ok() ? std::move(*out) : std::vector<double>();
+  };
+  return report_of(planned, info, host.registry(), options, rates, probe);
 }
 
 int run(const CommandLine& line, const Options& o) {

@@ -128,11 +128,13 @@ std::optional<Laid> lay(const PlanContext& context, std::span<const Bucket> buck
   if (!settlement.ok()) return std::nullopt;
   Laid out{std::move(*settlement), {}};
   for (const BatchShare& share : aim.shares()) {
-    auto plan = make_plan(with, out.settlement, bucket_for(buckets, share.rows));
+    const Bucket& bucket = bucket_for(buckets, share.rows);
+    auto plan = make_plan(with, out.settlement, bucket);
     if (!plan.ok()) return std::nullopt;
+    const StepCase what = case_of(std::min(share.rows, bucket.tokens), bucket.sequences);
     for (const PlanStep& step : plan->steps) {
       if (step.problem.first().op != Linear::kOp) continue;
-      const StepTime time = time_of(step, *plan, context.program, out.settlement, context.registry, tuning, rates, 0);
+      const StepTime time = time_of(step, context.program, out.settlement, context.registry, tuning, rates, what);
       const auto [at, fresh] = out.by_node.try_emplace(step.nodes.front(), 0.0, true);
       at->second.first += share.share * time.seconds;
       at->second.second = at->second.second && time.measured;

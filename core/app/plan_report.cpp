@@ -34,7 +34,7 @@ std::string percent(double share) {
 }  // namespace
 
 PlanReport report_of(const PlannedModel& model, const DeviceInfo& device, const Registry& registry,
-                     const LoadOptions& options, const DeviceRates& rates) {
+                     const LoadOptions& options, const DeviceRates& rates, const StepProber& probe) {
   const Program& program = *model.description.program;
   const Plan& decode = model.plans.front();
   PlanReport out;
@@ -48,7 +48,8 @@ PlanReport report_of(const PlannedModel& model, const DeviceInfo& device, const 
   for (const PlanStep& step : decode.steps) {
     const Node& node = program.nodes[static_cast<size_t>(step.nodes.front())];
     if (node.op != Linear::kOp) continue;
-    const StepTime time = time_of(step, decode, program, model.settlement, registry, options.tuning.get(), rates, 0);
+    const StepTime time =
+        time_of(step, program, model.settlement, registry, options.tuning.get(), rates, case_of(1, 1));
     PlanRow row{.matrices = matrices_of(program, node),
                 .sizes = sizes_of(program, node),
                 .layout = layouts_of(model.settlement, node)};
@@ -74,10 +75,15 @@ PlanReport report_of(const PlannedModel& model, const DeviceInfo& device, const 
   for (const BatchShare& point : points) {
     auto plan = std::ranges::find_if(model.plans, [&](const Plan& p) { return p.bucket.tokens >= point.rows; });
     if (plan == model.plans.end()) --plan;
+    const StepCase what = case_of(point.rows, plan->bucket.sequences);
+    std::vector<double> probed;
+    if (probe) probed = probe(*plan, what);
     const PredictedStep step =
-        predict(*plan, program, model.settlement, registry, options.tuning.get(), rates, kPredictedContext);
-    if (point.rows == 1) out.other_seconds = step.other;
-    out.steps.push_back({point.rows, step.seconds(), step.seconds() > 0 ? step.measured / step.seconds() : 0});
+        predict(*plan, program, model.settlement, registry, options.tuning.get(), rates, what, probed);
+    if (point.rows == 1) out.other_seconds = step.other, out.other_measured = step.other_measured > step.other / 2;
+    out.steps.push_back({point.rows, step.seconds(),
+                         step.seconds() > 0 ? (step.measured + step.other_measured) / step.seconds() : 0,
+                         what.sequences > 1 || point.rows == 1});
   }
   for (const std::string& note : model.description.checkpoint.notes) out.notes.push_back(note);
   return out;
@@ -106,12 +112,17 @@ void print(const PlanReport& r, std::ostream& out) {
   for (const PlanRow& row : r.rows)
     line(std::to_string(row.count), row.matrices, row.sizes, row.layout, human_bytes(row.bytes),
          share_of(row.bytes, row.plain_bytes), milliseconds(row.seconds) + (row.measured ? " " : "~"));
-  line("", "other", "", "", human_bytes(r.other_bytes), "", milliseconds(r.other_seconds) + "~");
+  line("", "other", "", "", human_bytes(r.other_bytes), "",
+       milliseconds(r.other_seconds) + (r.other_measured ? " " : "~"));
   line("", "total", "", "", human_bytes(r.memory.weights), share_of(r.memory.weights, r.plain_bytes),
        milliseconds(r.steps.front().seconds) + (r.steps.front().measured_share > 0.5 ? " " : "~"));
   out << '\n';
   for (const StepPrediction& s : r.steps)
-    out << "  a step of " << s.rows << (s.rows == 1 ? " token: " : " tokens: ") << milliseconds(s.seconds) << ", "
+    out << "  a step of " << s.rows
+        << (s.rows == 1 ? " token"
+            : s.answers ? " sequences"
+                        : " prompt tokens")
+        << ": " << milliseconds(s.seconds) << ", "
         << static_cast<int64_t>(std::llround(static_cast<double>(s.rows) / s.seconds)) << " tokens/s predicted, "
         << percent(s.measured_share) << " of it measured\n";
   out << "  ~ is an estimate: bytes over bandwidth (" << r.rates << ") and arithmetic, no measurement\n\n";
@@ -135,7 +146,10 @@ std::string to_json(const PlanReport& r) {
                     {"seconds", row.seconds},
                     {"measured", row.measured}});
   for (const StepPrediction& s : r.steps)
-    steps.push_back({{"rows", s.rows}, {"seconds", s.seconds}, {"measured_share", s.measured_share}});
+    steps.push_back({{"rows", s.rows},
+                     {"of", s.answers ? "sequences" : "prompt"},
+                     {"seconds", s.seconds},
+                     {"measured_share", s.measured_share}});
   return boost::json::serialize(boost::json::object{{"model", r.model},
                                                     {"device", r.device},
                                                     {"sku", r.sku},

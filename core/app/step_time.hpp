@@ -5,7 +5,7 @@
 #include <string>
 
 #include "autotune/store/lookup.hpp"
-#include "core/program/plan.hpp"
+#include "core/app/step_case.hpp"
 
 namespace tare {
 
@@ -23,21 +23,21 @@ struct StepTime {
   double seconds = 0;
   bool measured = false;
 };
-// Bytes of weights, state of `context` positions a sequence, inputs and outputs count. `tuning` may be null.
-StepTime time_of(const PlanStep& step, const Plan& plan, const Program& program, const Settlement& settlement,
-                 const Registry& registry, const TuningStore* tuning, const DeviceRates& rates, int64_t context);
+// Bytes of weights, state, inputs and outputs count, and the sums of products and attention. `tuning` may be null.
+StepTime time_of(const PlanStep& step, const Program& program, const Settlement& settlement, const Registry& registry,
+                 const TuningStore* tuning, const DeviceRates& rates, const StepCase& what);
 
 // Of a whole Plan, by what is multiplied and what is not.
 struct PredictedStep {
   double products = 0, other = 0;  // seconds
   double measured = 0;             // of `products`: what comes from measurements
-  int64_t rows = 1;
+  double other_measured = 0;       // of `other`
   double seconds() const noexcept { return products + other; }
 };
+// `probed`: of probe_step(), by step of the plan; empty: nothing was.
 PredictedStep predict(const Plan& plan, const Program& program, const Settlement& settlement, const Registry& registry,
-                      const TuningStore* tuning, const DeviceRates& rates, int64_t context);
-
-constexpr int64_t kPredictedContext = 512;  // positions of state that predictions of a step read
+                      const TuningStore* tuning, const DeviceRates& rates, const StepCase& what,
+                      std::span<const double> probed = {});
 
 // Bytes of one weight as it will lie, rounded up to whole pages as loading does.
 int64_t laid_out_bytes(const Program& program, int32_t weight, const Layout& layout);

@@ -85,14 +85,14 @@ Status add_shape(const Host& host, std::string_view name, const DeviceInfo& devi
   return failure(Code::unsupported, "no plugin brings a family for the shape ", name);
 }
 
-int64_t last_cache_bytes() {
+int64_t cold_cpu_bytes() {
   int64_t bytes = 0;
   for (int index = 0; index < 8; ++index) {
     std::ifstream file(text("/sys/devices/system/cpu/cpu0/cache/index", index, "/size"));
     int64_t kib = 0;
     if (file >> kib) bytes = std::max(bytes, kib * 1024);  // "2048K"
   }
-  return bytes;
+  return std::clamp(bytes / 4 * 5, int64_t{64} << 20, int64_t{1} << 30);
 }
 
 }  // namespace tare

@@ -22,7 +22,9 @@ inline constexpr std::string_view kStandardShapes = "llama-3.2-1b,qwen3-4b,llama
 inline constexpr std::string_view kStandardGpuShapes =
     "llama-3.1-8b,llama-3.1-70b,qwen3-8b,qwen3-32b,mistral-7b,llama-4-scout,kimi-k2";
 
-// Bytes of the machine's last cache, or 0.
-int64_t last_cache_bytes();
+// What copies of a CPU's weights, or what is written between two reads, must exceed for no cache to hold it: by the
+// size of the machine's last cache.
+int64_t cold_cpu_bytes();
+inline constexpr int64_t kColdGpuBytes = int64_t{192} << 20;  // several times the last cache of GPUs
 
 }  // namespace tare
