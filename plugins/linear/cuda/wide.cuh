@@ -6,7 +6,6 @@
 // launch allowed.
 #pragma once
 #include "jit/cuh/barrier.cuh"
-#include "jit/cuh/bf16.cuh"
 #include "jit/cuh/copy.cuh"
 #include "jit/cuh/launch.cuh"
 #include "jit/cuh/mma.cuh"
@@ -17,86 +16,18 @@
 #include "plugins/linear/cuda/fragment.cuh"
 #include "plugins/linear/cuda/runs.cuh"
 #include "plugins/linear/cuda/wgmma_parts.cuh"
+#include "plugins/linear/cuda/wide_output.cuh"
+#include "plugins/linear/cuda/wide_schedule.cuh"
 
 namespace tare::linear_cuda {
 
-// A stretch of a tile's K steps (in leaf order) that one cluster runs in one go: steps [begin, end) of one leaf, or
-// leaves [first_leaf, last_leaf] whole.
-struct WidePiece {
-  int tile, begin, end;
-  int first_leaf = 0, last_leaf = 0;
-};
-
-// With split leaves: the (tile, leaf) pairs of a cluster, an even stretch of the row of all pairs.
-struct LeafStretch {
-  int leaves, begin, end;
-  __device__ __forceinline__ static int first(int64_t pairs, int clusters, int cluster) {
-    return static_cast<int>(pairs * cluster / clusters);
-  }
-  __device__ __forceinline__ LeafStretch(int tiles, int leaves_, int clusters, int cluster)
-      : leaves(leaves_),
-        begin(first(int64_t{tiles} * leaves_, clusters, cluster)),
-        end(first(int64_t{tiles} * leaves_, clusters, cluster + 1)) {}
-  __device__ __forceinline__ int pieces() const { return begin == end ? 0 : (end - 1) / leaves - begin / leaves + 1; }
-  // The i-th tile that the stretch touches, with the leaves of it that lie inside.
-  __device__ __forceinline__ WidePiece piece(int i) const {
-    const int tile = begin / leaves + i, start = tile * leaves;
-    return {tile, 0, 0, max(begin, start) - start, min(end, start + leaves) - 1 - start};
-  }
-};
-
-// Which pieces a cluster runs, in order; the same on every thread.
-struct WideSchedule {
-  int chunks, whole_tiles, clusters, cluster;  // tiles [0, whole_tiles) are dealt out whole, the rest is cut evenly
-  int whole, cut_begin, cut_end, pieces;       // of this cluster: whole tiles; its stretch of steps of the cut tiles
-  bool head, tail;                             // the stretch ends, begins inside a tile
-  __device__ __forceinline__ WideSchedule(int tiles, int chunks_, int clusters_, int cluster_, bool cut)
-      : chunks(chunks_), clusters(clusters_), cluster(cluster_) {
-    // A cut part is between one and two tiles a cluster, so that a cluster meets at most one beginning and one end.
-    whole_tiles = cut ? (tiles / clusters - 1) * clusters : tiles;
-    whole = (whole_tiles - cluster + clusters - 1) / clusters;
-    const int64_t steps = int64_t{tiles - whole_tiles} * chunks;
-    cut_begin = static_cast<int>(steps * cluster / clusters) & ~1;
-    cut_end = static_cast<int>(steps * (cluster + 1) / clusters) & ~1;
-    head = cut_end % chunks != 0;
-    tail = cut_begin % chunks != 0;
-    const int first_full = (cut_begin + chunks - 1) / chunks, full = cut_end / chunks - first_full;
-    pieces = whole + (head ? 1 : 0) + full + (tail ? 1 : 0);
-  }
-  __device__ __forceinline__ WidePiece piece(int i) const {
-    if (i < whole) return {cluster + i * clusters, 0, chunks};
-    i -= whole;
-    if (head) {
-      if (i == 0) return {whole_tiles + cut_end / chunks, 0, cut_end % chunks};
-      --i;
-    }
-    const int first_full = (cut_begin + chunks - 1) / chunks, full = cut_end / chunks - first_full;
-    if (i < full) return {whole_tiles + first_full + i, 0, chunks};
-    return {whole_tiles + cut_begin / chunks, cut_begin % chunks, chunks};
-  }
-};
-
 inline constexpr int kParkedBarrier = 5;  // and one more: a group's sums lie in the workspace (named barriers)
 
-__device__ __forceinline__ void set_flag(uint32_t* flag) {
-  asm volatile("fence.acq_rel.gpu;\nfence.proxy.async;" ::: "memory");
-  asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(flag), "r"(1) : "memory");
-}
-// Waits for the flag, leaves it zero for the next launch, and lets the copy engine see what was written before it.
-__device__ __forceinline__ void take_flag(uint32_t* flag) {
-  uint32_t there;
-  do {
-    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(there) : "l"(flag) : "memory");
-  } while (there == 0);
-  *flag = 0;
-  asm volatile("fence.proxy.async;" ::: "memory");
-}
-
+// One matrix's product by `clusters` clusters, of which this one is number `cluster`.
 template <WideConfig config>
-__global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant__ device::TensorMap activations,
-                                                           const __grid_constant__ device::TensorMap output,
-                                                           const __grid_constant__ RecordMaps maps,
-                                                           const LinearArguments arguments) {
+__device__ __forceinline__ void wide_product(const device::TensorMap& activations, const device::TensorMap& output,
+                                             const RecordMaps& maps, const LinearArguments& arguments,
+                                             const int cluster, const int clusters) {
   using namespace device;
   static_assert(config.tokens == 128 || config.tokens == 192 || config.tokens == 256,
                 "a tile has 128, 192 or 256 tokens");
@@ -111,7 +42,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   constexpr int kActivations = activation_slot_bytes(config), kCluster = kWideCluster, kGroups = config.tokens / 8;
   constexpr int kWeightStages = config.weight_stages, kActivationStages = config.activation_stages;
   constexpr int kConsumers = config.row_groups, kStrips = 4 * kConsumers, kScratch = scratch_bytes(config);
-  constexpr int kInRegisters = config.register_groups, kBuffers = config.output_buffers;
+  constexpr int kInRegisters = config.register_groups;
   constexpr int kPayload = payload_bytes(config.code), kHeader = header_bytes(config.code, config.header_blocks);
 
   constexpr int kProducerWarp = 4 * kConsumers;  // those before multiply
@@ -147,7 +78,7 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int leaves = config.sum_leaves ? arguments.leaves : 1;
   const int chunks = arguments.columns / kChunkColumns, steps_in_leaf = chunks / leaves;
-  const int clusters = gridDim.x / kCluster, cluster = blockIdx.x / kCluster, tiles = row_tiles * token_tiles;
+  const int tiles = row_tiles * token_tiles;
   const WideSchedule schedule(tiles, chunks, clusters, cluster, config.cut);
   const LeafStretch stretch(tiles, leaves, clusters, cluster);
   const int pieces = config.split_leaves ? stretch.pieces() : schedule.pieces;
@@ -287,7 +218,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
   float sum[config.tokens / 2], total[kInRegisters > 0 ? 4 * kInRegisters : 1];
   uint32_t a[16], a_next[16];
   RingPosition weights(0), inputs(0);
-  int busy_slot = -1, buffer = 0;
+  int busy_slot = -1;
+  WideOutput<config> writer{my_scratch, group, warp, lane, thread_of_group};
   auto group_sync = [&] { named_sync(1 + group, 128); };
   auto release_busy = [&] {
     if (busy_slot >= 0 && lane < kCluster) barrier_arrive_at(activations_empty + busy_slot * kBarrierBytes, lane);
@@ -416,32 +348,21 @@ __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant
     if constexpr (config.split_leaves) {
       for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) unpark(true);
     }
-    // 64 tokens at a time: transposed into a swizzled tile of 64 tokens x 64 rows, then one tensor store.
     const int row0 = (place.row_tile * kCluster + rank) * block_rows(config) + group * 64;
-#pragma unroll
-    for (int part = 0; part < config.tokens / 64; ++part) {
-      const uint32_t staging = my_scratch + buffer * kWideOutputBytes;
-      if (++buffer == kBuffers) buffer = 0;
-      if (thread_of_group == 0) store_wait_read<kBuffers - 1>();
-      group_sync();
-#pragma unroll
-      for (int u = 0; u < 4; ++u) {
-        const float* v = sum + part * 32 + u * 8;
-        const int token = u * 16 + ((lane >> 4) << 3) + (lane & 7), column = (warp % 4) * 2 + ((lane >> 3) & 1);
-        store_matrix_x4_transposed(staging + token * 128 + ((column ^ (lane & 7)) << 4),
-                                   floats_to_bf16x2(v[0] * arguments.scale, v[1] * arguments.scale),
-                                   floats_to_bf16x2(v[2] * arguments.scale, v[3] * arguments.scale),
-                                   floats_to_bf16x2(v[4] * arguments.scale, v[5] * arguments.scale),
-                                   floats_to_bf16x2(v[6] * arguments.scale, v[7] * arguments.scale));
-      }
-      async_proxy_fence();
-      group_sync();
-      if (thread_of_group == 0) store_tensor_2d(&output, staging, row0, place.token_tile * config.tokens + part * 64);
-    }
+    writer.store(output, sum, arguments.scale, row0, place.token_tile * config.tokens);
   }
   if (thread_of_group == 0) store_wait_all();
   __syncwarp();
   cluster_sync();
+}
+
+template <WideConfig config>
+__global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant__ device::TensorMap activations,
+                                                           const __grid_constant__ device::TensorMap output,
+                                                           const __grid_constant__ RecordMaps maps,
+                                                           const LinearArguments arguments) {
+  wide_product<config>(activations, output, maps, arguments, static_cast<int>(blockIdx.x) / kWideCluster,
+                       static_cast<int>(gridDim.x) / kWideCluster);
 }
 
 }  // namespace tare::linear_cuda
