@@ -38,13 +38,18 @@ Result<std::string> chosen_device(const Host& host, const Settings& settings) {
 }
 
 Result<DeviceInfo> info_of(const Host& host, std::string_view id) {
-  std::string known;
-  for (const DeviceProvider* provider : host.plugins().registrations().devices)
-    for (DeviceInfo& d : provider->found().devices) {
+  std::string known, notes;  // notes: why there is none of its kind, in its plugin's words
+  for (const DeviceProvider* provider : host.plugins().registrations().devices) {
+    DeviceProvider::Found found = provider->found();
+    for (DeviceInfo& d : found.devices) {
       if (d.id == id) return std::move(d);
       known += text(known.empty() ? "" : ", ", d.id);
     }
-  return failure(Code::not_found, "device '", id, "' was not found, there are: ", known.empty() ? "none" : known);
+    if (provider->kind() == id.substr(0, id.find(':')) && found.devices.empty())
+      for (const std::string& note : found.notes) notes += "; " + note;
+  }
+  return failure(Code::not_found, "device '", id, "' was not found, there are: ", known.empty() ? "none" : known,
+                 notes);
 }
 
 Result<PlannedModel> plan_one(const Host& host, const ModelSettings& m, const std::string& path,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""tare autotune --device cuda:0 on machines where something is missing, too old, unknown, full or wrong: one sentence.
+"""cuda:0 on machines where something is missing, too old, unknown, full or wrong: one sentence.
 
 A driver that computes nothing stands in for NVIDIA's (tests/cuda/fake_driver.c), so this needs no GPU.
 Environment: TARE (the executable), TARE_BINARY_DIR. Standard library only.
@@ -49,6 +49,15 @@ class Machine(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout, done.stderr
 
+    def refused(self, *command, fake=True, **settings):
+        """Any command on cuda:0 that ends with exit code 1 and says nothing on stdout; its last line."""
+        env = {**os.environ, "TARE_DEVICE": "cuda:0", "TARE_KERNEL_CACHE": str(BUILD / "kernel-cache"), **settings}
+        if fake:
+            env["LD_LIBRARY_PATH"] = f"{self.driver}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+        done = subprocess.run([TARE, *map(str, command)], env=env, capture_output=True, text=True, timeout=100)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stdout + done.stderr)
+        return done.stderr.strip().splitlines()[-1]
+
     def refusal(self, *args, **settings):
         """Exit code 1, nothing on stdout, and the sentence, which is the last line."""
         out, err = self.tune(*args, code=1, **settings)
@@ -70,6 +79,16 @@ class Refusals(Machine):
     def test_a_driver_without_a_gpu(self):
         self.assertIn("cuda:0 does not exist: this machine has 0 GPUs",
                       self.refusal(MODEL, *SMALL, FAKE_CUDA_DEVICES="0"))
+
+    def test_commands_that_run_a_model_say_the_same(self):
+        generate = ["generate", "--model", MODEL, "--device", "cuda:0", "--tokens", "1,2", "--max-tokens", "2"]
+        serve = ["serve", MODEL, "--listen", "127.0.0.1:0"]
+        for command in (generate, serve, ["explain", MODEL, "--device", "cuda:0"], ["bench", "linear"]):
+            self.assertIn("update to driver 580 or newer", self.refused(*command, FAKE_CUDA_VERSION="12040"))
+            if not has_driver():
+                self.assertIn("no NVIDIA driver: libcuda.so.1", self.refused(*command, fake=False))
+        self.assertIn("the GPU is sm_70, expected sm_80 or newer", self.refused(*generate, FAKE_CUDA_MAJOR="7"))
+        self.assertIn("the GPU is sm_70, expected sm_80 or newer", self.refused(*serve, FAKE_CUDA_MAJOR="7"))
 
     def test_no_compiler(self):
         # Elsewhere, so that what lies beside the build tree is not found.
@@ -111,6 +130,13 @@ class CudaCompiled(Machine):
         self.assertIn("does not compile for sm_990a: a GPU that is newer than it needs a newer CUDA run-time compiler",
                       err.splitlines()[-1])
         self.assertFalse((self.folder / "out").exists())
+
+    def test_a_model_that_does_not_fit(self):
+        command = ["generate", "--model", MODEL, "--device", "cuda:0", "--tokens", "1,2", "--max-tokens", "2"]
+        self.assertRegex(self.refused(*command, **{**AMPERE, "FAKE_CUDA_FREE": "2000000"}),
+                         r"cuMem\w+ \(\d+ bytes for llama-plain/weights\): CUDA_ERROR_OUT_OF_MEMORY")
+        self.assertRegex(self.refused(*command, "--memory", "200000", **AMPERE),
+                         r"its weights take \d+ bytes .*, the memory budget is 200000 bytes")
 
     def test_a_gpu_that_nobody_measured_is_qualified(self):
         out, err = self.tune("--shapes", "tiny-llama", *SMALL, "--output", self.folder / "out", "--json",
