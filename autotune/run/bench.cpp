@@ -34,9 +34,10 @@ Status over_rows(int64_t rows, int64_t granule, const std::function<Status(int64
   });
 }
 
-// One weight as it lies, on the host.
-Result<std::vector<std::byte>> lay_on_host(const WeightInfo& info, const Layout& layout, uint64_t seed, Device& device,
-                                           Stream& stream) {
+}  // namespace
+
+Result<std::vector<std::byte>> laid_like_trained(const WeightInfo& info, const Layout& layout, uint64_t seed,
+                                                 Device& device, Stream& stream) {
   const int64_t rows = info.outputs(), row_bytes = info.inputs() * size_of(info.dtype);
   const int64_t granule = std::max<int64_t>(1, layout.row_granule());
   std::vector<std::byte> plain(static_cast<size_t>(rows * row_bytes));
@@ -72,8 +73,6 @@ Result<std::vector<std::byte>> lay_on_host(const WeightInfo& info, const Layout&
   return out;
 }
 
-}  // namespace
-
 struct ProblemBench::Weight {
   const WeightInfo* info = nullptr;
   const Layout* layout = nullptr;
@@ -105,7 +104,7 @@ Result<ProblemBench::Weight> ProblemBench::lay(const WeightInfo& info, std::stri
     TARE_ASSIGN_OR_RETURN(out.encoder, out.layout->device_encoder(device_));
   }
   if (out.encoder == nullptr) {
-    TARE_ASSIGN_OR_RETURN(out.host, lay_on_host(info, *out.layout, seed, device_, *stream_));
+    TARE_ASSIGN_OR_RETURN(out.host, laid_like_trained(info, *out.layout, seed, device_, *stream_));
     return out;
   }
   TARE_ASSIGN_OR_RETURN(out.plain, device_.allocate(static_cast<size_t>(info.outputs() * info.inputs() * 2),

@@ -24,6 +24,10 @@ struct BenchResults {
   std::vector<int64_t> offsets;  // of results in `device`
 };
 
+// One weight with numbers as trained ones are, as it lies in `layout`, in host memory.
+Result<std::vector<std::byte>> laid_like_trained(const WeightInfo& info, const Layout& layout, uint64_t seed,
+                                                 Device& device, Stream& stream);
+
 class ProblemBench {
  public:
   // `cold_bytes`: what the copies of the weights must exceed; 0: one copy. As many fit when the device has less.

@@ -8,7 +8,8 @@
 
 namespace tare {
 
-// Seconds by step of the plan; 0: not measured (products, and what reads a table of more than kMostProbedWeight bytes).
+// Seconds by step of the plan; 0: not measured (products, and what reads more than kMostProbedWeight bytes of a weight,
+// but for tables of rows where the host reaches the device's memory).
 // Of steps that are alike some are launched, each on state of its own. `cold_bytes`: what is written between filling
 // the state and reading it, so that no cache holds it. Refused: memory for state and workspace that the device has not.
 Result<std::vector<double>> probe_step(Device& device, const Plan& plan, const Program& program,
