@@ -3,9 +3,12 @@
 
 Environment: TARE (the executable). Standard library only.
 """
+import contextlib
 import json
 import os
+import resource
 import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -37,6 +40,14 @@ class Autotune(unittest.TestCase):
     def tune(self, *args, code=0):
         return json.loads(run(TINY, *SMALL, "--database", self.db, "--json", *args, code=code)[0])
 
+    def measured(self):
+        """Candidates that the database has kept so far."""
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)) as opened:
+                return opened.execute("SELECT count(*) FROM tried").fetchone()[0]
+        except sqlite3.Error:
+            return 0  # not made yet
+
     def test_a_model_is_tuned_once_and_served_with_it(self):
         page = Path(self.folder.name) / "report.html"
         first = self.tune("--report", page)
@@ -44,16 +55,18 @@ class Autotune(unittest.TestCase):
         self.assertEqual(first["failures"], [])
         for choice in first["choices"]:
             self.assertTrue(choice["exact"], choice)
-            self.assertGreaterEqual(len(choice["tried"]), 3, choice)
+            # On a busy machine a candidate may be ruled out by what the default took: then it is counted there.
+            self.assertGreaterEqual(len(choice["tried"]) + choice["pruned"], 3, choice)
             self.assertEqual(choice["tried"][0]["name"], choice["baseline"])
             self.assertEqual(len(choice["hash"]), 16)
             self.assertLessEqual(choice["us"], choice["baseline_us"])  # the default stays unless it is beaten
         html = page.read_text()
         self.assertIn("<svg", html)
         self.assertIn("Every candidate", html)
-        start = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         second = self.tune()
-        self.assertLess(time.monotonic() - start, 1)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)  # of processors: the wall's time is also that of others
+        self.assertLess(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
         self.assertEqual((second["known"], second["tuned"]), (len(first["choices"]), 0))
         env = {**os.environ, "TARE_TUNING_DATABASE": str(self.db)}
         done = subprocess.run([TARE, "explain", str(TINY), "--chunk", "8", "--sequences", "4"], env=env,
@@ -88,7 +101,9 @@ class Autotune(unittest.TestCase):
 
     def test_an_interrupted_run_says_so_and_goes_on(self):
         process = subprocess.Popen(command(TINY, "--database", self.db), stdout=subprocess.PIPE, text=True)
-        time.sleep(1.5)
+        while process.poll() is None and self.measured() == 0:
+            time.sleep(0.01)
+        self.assertIsNone(process.poll(), "it ended before it was interrupted")
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0)
