@@ -63,7 +63,10 @@ Status KeyTuner::settle_default(KeyOutcome& outcome) {
 
 // With what an earlier run left. Its times belong to another minute: they are scaled by what the default takes now.
 Result<std::vector<SearchCandidate>> KeyTuner::candidates(KeyOutcome& outcome) {
-  const double least = 0.98 * roofline();
+  // Cold weights have to be read. Activations may lie in a cache, and the rate of arithmetic is what some kernel
+  // reached: a default that is faster than either says nothing of the others.
+  const double rate = tools_.bytes_per_second;
+  const double least = rate > 0 ? 0.98 * static_cast<double>(bench_.weight_bytes()) / rate : 0;
   outcome.roofline_us = roofline() * 1e6;
   std::vector<SearchCandidate> out;
   TARE_ASSIGN_OR_RETURN(const auto before, tools_.database.tried(key_));
