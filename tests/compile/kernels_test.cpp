@@ -67,16 +67,13 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
       // Epilogues: the first guess of each kernel that has them.
       std::string seen;
       for (const AnyConfig& config : candidates(matrix, tokens, 132, architecture)) {
-        if (tokens > 128 || !finishes(config) || source(config) == seen) continue;
+        if (source(config) == seen) continue;
         seen = source(config);
         for (const Epilogue epilogue : {Epilogue::kAdd, Epilogue::kSilu}) {
           add(source(config), expression(config, epilogue));
           if (tokens == 8) add(source(config), expression(dense_variant(config), epilogue));
         }
-        if (std::holds_alternative<StripConfig>(config)) {
-          std::string stacked = expression(config);
-          add(source(config), stacked.insert(stacked.find("strip<") + 5, "_stack"));
-        }
+        if (!std::holds_alternative<PortableConfig>(config)) add(source(config), stacked_expression(config));
         if (tokens == 8 && s.rows == 4096)
           for (const Epilogue epilogue : {Epilogue::kGelu, Epilogue::kGeluTanh, Epilogue::kRelu})
             add(source(config), expression(config, epilogue));

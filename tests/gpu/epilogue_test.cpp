@@ -17,7 +17,7 @@ Rows2 first_rows(const Rows2& all, int64_t rows) {
   return out;
 }
 
-constexpr int64_t kMost = 192;
+constexpr int64_t kMost = 600;
 
 struct Chain {
   Weight2 first, second, bias;
@@ -56,7 +56,7 @@ struct Chain {
   }
 };
 
-constexpr int64_t kRows[] = {1, 3, 8, 16, 31, 48, 64, 100, 128, 192};
+constexpr int64_t kRows[] = {1, 3, 8, 16, 31, 48, 64, 100, 128, 192, 256, 333};
 const char* const kLayouts[] = {"w12/cuda-strips", "w11/cuda-strips", "dense/cuda-strips"};
 
 }  // namespace
@@ -64,12 +64,13 @@ const char* const kLayouts[] = {"w12/cuda-strips", "w11/cuda-strips", "dense/cud
 TEST_CASE("a product with what is added to it: the bits of product and addition") {
   const auto gpu = open_gpu();
   if (gpu == nullptr) return;
-  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1024, 1024}, {7168, 512}, {576, 576}}) {
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1024, 1024}, {7168, 512}, {576, 576}, {25600, 384}}) {
     const Chain chain(n, k);
     for (const char* layout : kLayouts)
       for (const int64_t rows : kRows)
         for (const bool biased : {false, true}) {
-          if (biased && (rows > 16 || n != 1024)) continue;
+          if (biased && ((rows > 16 && rows < 256) || n != 1024)) continue;
+          if (n > 10000 && rows < 128) continue;
           const Rows2 other = first_rows(chain.other, rows);
           const auto product = chain.products(*gpu, layout, rows, biased, false);
           const Rows2 wanted = Chain::then(*gpu, "add/1", to_attributes(Add{}), "add.cuda", other, product[0]);
@@ -114,7 +115,7 @@ TEST_CASE("every config of the tuner's space for a chain gives the fallback's bi
   const Chain chain(1024, 512);
   const KernelCandidate* kernel = host().registry().kernel("linear.cuda+add");
   REQUIRE(kernel != nullptr);
-  for (const int64_t rows : {8, 64, 128}) {
+  for (const int64_t rows : {8, 64, 128, 256, 333}) {
     OpCase c = chain.chained("w12/cuda-strips", rows, false);
     c.inputs.push_back(first_rows(chain.other, rows)), c.next->takes = {-1, 0};
     const std::vector<Rows2> results{Rows2(DType::bf16, {rows, 1024})};
@@ -126,6 +127,46 @@ TEST_CASE("every config of the tuner's space for a chain gives the fallback's bi
       ++tried;
     }
     CHECK(tried >= 3);
+  }
+}
+
+TEST_CASE("a stack in one launch: every config gives the bits of its products alone, with biases and ragged rows") {
+  const auto gpu = open_gpu();
+  if (gpu == nullptr) return;
+  const KernelCandidate* kernel = host().registry().kernel("linear.cuda");
+  REQUIRE(kernel != nullptr);
+  struct Sizes {
+    int64_t q, kv, columns;
+  };
+  // Four leaves each; two and four, which only some kernels stack; sizes that no two tiles divide.
+  for (const Sizes& n : {Sizes{1024, 512, 1024}, {6144, 512, 512}, {576, 192, 576}}) {
+    const Weight2 q(DType::bf16, {n.q, n.columns}, 1, 80), k(DType::bf16, {n.kv, n.columns}, 1, 81),
+        v(DType::bf16, {n.kv, n.columns}, 1, 82), q_bias(DType::bf16, {n.q}, 0, 83, 1.f),
+        v_bias(DType::bf16, {n.kv}, 0, 84, 1.f);
+    const std::pair<const Weight2*, const Weight2*> parts[] = {{&q, &q_bias}, {&k, nullptr}, {&v, &v_bias}};
+    const Rows2 x(DType::bf16, {kMost, n.columns}, 85);
+    for (const char* layout : kLayouts)
+      for (const int64_t rows : {1, 16, 48, 64, 100, 256, 600}) {
+        if (layout != kLayouts[0] && rows != 64 && rows != 256) continue;
+        OpCase stack;
+        stack.op = "linear/1", stack.attributes = to_attributes(Linear{}), stack.inputs = {first_rows(x, rows)};
+        std::vector<Rows2> results, wanted;
+        for (const auto& [weight, bias] : parts) {
+          OpCase alone = stack;
+          alone.weights = {weight, bias}, alone.layouts = {layout, ""};
+          results.push_back(Rows2(DType::bf16, {rows, weight == &q ? n.q : n.kv}));
+          wanted.push_back(alone.run(*gpu, "linear.cuda", {results.back()})[0]);
+        }
+        for (const auto& [weight, bias] : parts)
+          stack.weights.insert(stack.weights.end(), {weight, bias}),
+              stack.layouts.insert(stack.layouts.end(), {layout, ""});
+        for (const KernelConfig& config : kernel->space(stack.problem(*gpu, results))) {
+          const auto found = stack.with(config).run(*gpu, "linear.cuda", results);
+          for (size_t i = 0; i < wanted.size(); ++i)
+            CHECK_MESSAGE(found[i].bytes == wanted[i].bytes, layout, ", ", rows, " rows, part ", i, " of ", n.q, ": ",
+                          to_string(config));
+        }
+      }
   }
 }
 

@@ -4,7 +4,7 @@
 
 namespace tare::linear_cuda {
 
-// What a kernel that finishes by store_fragment() does with a product y, rounded to bf16, and the number `other` at its
+// What a kernel does with a product y, rounded to bf16, and the number `other` at its
 // place: kAdd gives other + y, the rest act(other) rounded, times y; each rounded once more.
 enum class Epilogue : int32_t { kNone = 0, kAdd = 1, kSilu = 2, kGelu = 3, kGeluTanh = 4, kRelu = 5 };
 
@@ -25,14 +25,13 @@ struct LinearArguments {
   int32_t columns;
   int32_t strips_per_block;
   int32_t leaves;
-  // Only kernels that finish by store_fragment() look at these two, the second without an epilogue.
   const uint16_t* bias;  // [rows], added to the scaled sum before the one rounding; null: none
-  float* output_f32;     // [tokens][rows], not rounded
+  float* output_f32;     // [tokens][rows], not rounded; without an epilogue, by kernels that finish by store_fragment()
   // Only kernels with an epilogue look at it: [tokens][rows], written by a kernel before.
   const uint16_t* other;
 };
 
-// Matrices over the same activations in one launch (strip.cuh). Parts that are not there have no blocks.
+// Matrices over the same activations in one launch (stack.cuh). Parts that are not there have no blocks.
 inline constexpr int kMostStacked = 4;
 struct StackedArguments {
   LinearArguments part[kMostStacked];

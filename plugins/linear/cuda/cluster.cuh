@@ -1,6 +1,6 @@
 // Linear product with wgmma: weights decoded into registers (operand A), activations in shared memory (operand B). A
 // tile belongs to one cluster of blocks; the leaves of the K sum lie over warpgroups and blocks and meet in distributed
-// shared memory, added in leaf order. With one leaf, a block walks over tiles blockIdx.x, + gridDim.x, ...; with more,
+// shared memory, added in leaf order. With one leaf, a block walks over tiles block, + blocks, ...; with more,
 // the grid is tiles * cluster. sm_90a. Launch: threads(config), shared_bytes(config), cluster config.cluster; dependent
 // launch allowed.
 #pragma once
@@ -13,14 +13,15 @@
 #include "plugins/linear/cuda/decode.cuh"
 #include "plugins/linear/cuda/fragment.cuh"
 #include "plugins/linear/cuda/runs.cuh"
+#include "plugins/linear/cuda/stack.cuh"
 #include "plugins/linear/cuda/wgmma_parts.cuh"
 
 namespace tare::linear_cuda {
 
-template <ClusterConfig config, Epilogue epilogue = Epilogue::kNone>
-__global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_constant__ device::TensorMap activations,
-                                                              const __grid_constant__ RecordMaps maps,
-                                                              const LinearArguments arguments) {
+// One matrix's product by `blocks` blocks, of which this one is number `block`.
+template <ClusterConfig config, Epilogue epilogue>
+__device__ __forceinline__ void cluster_product(const device::TensorMap& activations, const RecordMaps& maps,
+                                                const LinearArguments& arguments, const int block, const int blocks) {
   using namespace device;
   static_assert(warpgroups(config) >= 1 && warpgroups(config) <= 4, "a block has 1 to 4 consumer warpgroups");
   static_assert(config.cluster == 1 || config.cluster == 2, "clusters of 4 and 8 leave multiprocessors idle on Hopper");
@@ -55,7 +56,7 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
   const int row_tiles = arguments.rows / (64 * config.row_groups);
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int tiles = row_tiles * token_tiles, steps = arguments.columns / kChunkColumns / kLeaves;
-  const int first_tile = blockIdx.x / config.cluster, stride = gridDim.x / config.cluster;
+  const int first_tile = block / config.cluster, stride = blocks / config.cluster;
 
   if (warp >= kGroups * 4) {
     give_registers<producer_registers(kGroups, config.tokens)>();
@@ -216,6 +217,24 @@ __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_const
       if constexpr (config.cluster > 1) cluster_sync();
     }
   }
+}
+
+template <ClusterConfig config, Epilogue epilogue = Epilogue::kNone>
+__global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_constant__ device::TensorMap activations,
+                                                              const __grid_constant__ RecordMaps maps,
+                                                              const LinearArguments arguments) {
+  cluster_product<config, epilogue>(activations, maps, arguments, static_cast<int>(blockIdx.x),
+                                    static_cast<int>(gridDim.x));
+}
+
+template <ClusterConfig config>
+__global__ __launch_bounds__(threads(config),
+                             1) void cluster_stack(const __grid_constant__ device::TensorMap activations,
+                                                   const __grid_constant__ StackedMaps maps,
+                                                   const __grid_constant__ StackedArguments stack) {
+  const StackPlace place(stack);
+  const LinearArguments arguments = stack.part[place.part];
+  cluster_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place.block, place.blocks);
 }
 
 }  // namespace tare::linear_cuda

@@ -14,8 +14,6 @@ namespace tare::linear_cuda {
 namespace {
 
 constexpr int32_t kUnknownMultiprocessors = 132;
-// From here on the kernel for many tokens is ahead, see configs_for().
-constexpr int64_t kMostFusedRows = 192;
 
 class FusedCandidate final : public KernelCandidate {
  public:
@@ -36,9 +34,6 @@ class FusedCandidate final : public KernelCandidate {
     if (Verdict v = jit::runs_on(problem, 80); !v) return v;
     LinearProblem p;
     if (Verdict v = read_problem(problem, tail_, p); !v) return v;
-    if (tail_ != Tail::none && problem.rows > kMostFusedRows)
-      return Verdict::no(problem.rows, " rows: the kernels for more than ", kMostFusedRows,
-                         " write through the copy engine, which has no epilogue");
     if (p.x != DType::bf16) return Verdict::no("x is ", name(p.x), ", expected bf16");
     if (problem.rows < 1 || problem.rows > 1 << 22) return Verdict::no(problem.rows, " rows, expected 1 to 4194304");
     for (const auto& part : p.parts) {
@@ -66,11 +61,8 @@ class FusedCandidate final : public KernelCandidate {
     std::vector<KernelConfig> out;
     LinearProblem p;
     if (supports(problem) && read_problem(problem, tail_, p)) {
-      // Of a stack, the largest matrix decides; the others take the config where they can.
-      const auto& part =
-          *std::ranges::max_element(p.parts, {}, [](const auto& x) { return x.weight.outputs() * x.weight.inputs(); });
-      for (const AnyConfig& c : configs_for(part, expected_shape(part.weight), static_cast<int32_t>(problem.rows),
-                                            multiprocessors_of(problem), architecture(problem)))
+      for (const AnyConfig& c :
+           configs_for(p, static_cast<int32_t>(problem.rows), multiprocessors_of(problem), architecture(problem)))
         if (KernelConfig printed = to_config(c); !printed.empty()) out.push_back(std::move(printed));
     }
     if (out.empty()) out.push_back(to_config(PortableConfig{}));
@@ -87,8 +79,8 @@ class FusedCandidate final : public KernelCandidate {
       const MatrixShape shape = expected_shape(part.weight);
       last = linear_cuda::accepts(adapted(*parsed, shape), shape, static_cast<int32_t>(problem.rows),
                                   multiprocessors_of(problem));
-      if (last && needs_finish(part) && !finishes(*parsed))
-        last = Verdict::no("the kernel writes bf16 without a bias, ", part.weight.name, " wants more");
+      if (last && needs_f32(part) && !writes_f32(*parsed))
+        last = Verdict::no("the kernel writes bf16, ", part.weight.name, " wants f32");
       if (last) return last;  // the others of the stack have a rule of their own
     }
     return last;

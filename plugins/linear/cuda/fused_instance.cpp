@@ -16,18 +16,10 @@ AnyConfig uncut(AnyConfig config) {
   return config;
 }
 
-// Workspace that one launch of a config may need: partial sums, then flags.
-struct Need {
-  int64_t partials = 0, flags = 0;
-  int64_t bytes() const noexcept { return partials + flags; }
-};
-Need need_of(const AnyConfig& config) noexcept {
-  if (std::holds_alternative<StripConfig>(config) || std::holds_alternative<ClusterConfig>(config) ||
-      std::holds_alternative<PortableConfig>(config))
-    return {};
-  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && !wide->cut && !wide->split_leaves)
-    return {0, 0};
-  return {kPartialBytes, kFlagBytes};
+// Bytes of workspace that one launch of a config may need, for partial sums.
+int64_t need_of(const AnyConfig& config) noexcept {
+  if (const auto* wide = std::get_if<WideConfig>(&config)) return wide->cut || wide->split_leaves ? kPartialBytes : 0;
+  return std::holds_alternative<StreamConfig>(config) ? kPartialBytes : 0;
 }
 // The gate's numbers, which only the epilogue of the product after it reads; they lie at the workspace's end.
 int64_t gate_bytes(const LinearProblem& problem, int64_t rows) noexcept {
@@ -48,7 +40,8 @@ class FusedInstance final : public Instance {
       for (size_t i = 0; i < problem_.parts.size(); ++i)
         TARE_RETURN_IF_ERROR(bind_part(problem_.parts[i], weights[2 * problem_.parts[i].position],
                                        weights[2 * problem_.parts[i].position + 1]));
-      return bind_stack();
+      TARE_RETURN_IF_ERROR(bind_flags());
+      return bind_kernels();
     } catch (const std::bad_alloc&) {
       return Status(Code::exhausted, "linear.cuda: the process is out of memory");
     }
@@ -64,7 +57,7 @@ class FusedInstance final : public Instance {
     if (problem_.epilogue == Epilogue::kNone) {
       for (size_t i = 0; i < parts_.size(); ++i) {
         const ProductOutput to = target_of(launch.outputs[problem_.parts[i].position], parts_[i].bias);
-        if (stack_) TARE_RETURN_IF_ERROR(aim(parts_[i].ways.front(), launch, x.data, to, rows));
+        if (stack_) TARE_RETURN_IF_ERROR(aim(parts_[i], parts_[i].ways.front(), launch, x.data, to, rows));
         if (!stack_) TARE_RETURN_IF_ERROR(run(parts_[i], launch, x.data, to, rows));
       }
       return stack_ ? stack_->launch(launch.stream) : Status();
@@ -79,8 +72,9 @@ class FusedInstance final : public Instance {
       TARE_RETURN_IF_ERROR(run(parts_.front(), launch, x.data, to, rows));
     } else {
       const TensorView& other = launch.inputs[1];
-      if (other.row_stride != other.row_elements() || reinterpret_cast<uintptr_t>(other.data) % 4 != 0)
-        return failure(Code::unsupported, "linear.cuda: what is added has gaps between its rows, or lies at odd bytes");
+      if (other.row_stride != other.row_elements() || reinterpret_cast<uintptr_t>(other.data) % 16 != 0)
+        return failure(Code::unsupported,
+                       "linear.cuda: what is added has gaps between its rows, or does not lie at 16 bytes");
       last.other = static_cast<const uint16_t*>(other.data);
     }
     return run(parts_.back(), launch, x.data, last, rows);
@@ -92,6 +86,7 @@ class FusedInstance final : public Instance {
   struct Part {
     MatrixShape shape;
     const uint16_t* bias = nullptr;
+    int64_t flags = 0;  // where its own begin
     struct Aimed {
       Product product;
       const void *x = nullptr, *scratch = nullptr;
@@ -127,17 +122,18 @@ class FusedInstance final : public Instance {
                           coded ? reinterpret_cast<const uint32_t*>(data + head.overflow_at) : nullptr};
     const int32_t multiprocessors = tools_.launcher.multiprocessors();
     AnyConfig config = adapted(config_, shape);
-    if (!accepts(config, shape, rows_, multiprocessors) || (needs_finish(part) && !finishes(config))) {
+    if (!accepts(config, shape, rows_, multiprocessors) || (needs_f32(part) && !writes_f32(config))) {
       // The config was chosen for another matrix of the stack, or before this one's code was known.
       const auto all = configs_for(part, shape, rows_, multiprocessors, tools_.launcher.architecture());
       if (all.empty()) return failure(Code::internal, "linear.cuda: no kernel takes ", part.weight.name);
       config = all.front();
     }
-    Part bound{.shape = shape, .bias = static_cast<const uint16_t*>(part.bias ? bias.data : nullptr), .ways = {}};
+    Part bound{
+        .shape = shape, .bias = static_cast<const uint16_t*>(part.bias ? bias.data : nullptr), .flags = 0, .ways = {}};
     std::vector<AnyConfig> ways{config};
     if (uncut(config) != config) ways.push_back(uncut(config));
     for (const AnyConfig& way : ways) {
-      TARE_ASSIGN_OR_RETURN(Product product, Product::load(tools_, way, view, true, part.epilogue));
+      TARE_ASSIGN_OR_RETURN(Product product, Product::describe(tools_, way, view, true, part.epilogue));
       bound.ways.emplace_back().product = std::move(product);
     }
     parts_.push_back(std::move(bound));
@@ -157,23 +153,47 @@ class FusedInstance final : public Instance {
     return bind(weights);
   }
 
-  // Small matrices that all run as strips go in one launch.
-  Status bind_stack() {
+  // Flags are zero between launches: this instance's own, or every launch would have to clear them first.
+  Status bind_flags() {
+    int64_t bytes = 0;
+    for (Part& part : parts_) {
+      part.flags = bytes;
+      int64_t most = 0;
+      for (const Part::Aimed& way : part.ways)
+        most = std::max(most, flag_bytes(way.product.config(), part.shape, rows_, tools_.launcher.multiprocessors()));
+      bytes += most;
+    }
+    flags_.reset();
+    if (bytes == 0) return {};
+    TARE_ASSIGN_OR_RETURN(
+        flags_, tools_.device.allocate(static_cast<size_t>(bytes), Purpose::workspace, "linear.cuda's flags"));
+    TARE_ASSIGN_OR_RETURN(const auto stream, tools_.device.create_stream());
+    TARE_RETURN_IF_ERROR(tools_.device.fill(*stream, flags_->data(), 0, static_cast<size_t>(bytes)));
+    return stream->synchronize();
+  }
+
+  // Matrices that all run by one config go in one launch.
+  Status bind_kernels() {
     std::vector<Product*> products;
     for (Part& part : parts_) products.push_back(&part.ways.front().product);
-    if (problem_.epilogue != Epilogue::kNone || !ProductStack::fits(products)) return {};
-    TARE_ASSIGN_OR_RETURN(ProductStack stack, ProductStack::load(tools_, std::move(products)));
-    stack_ = std::move(stack);
+    if (problem_.epilogue == Epilogue::kNone &&
+        ProductStack::fits(products, rows_, tools_.launcher.multiprocessors())) {
+      TARE_ASSIGN_OR_RETURN(ProductStack stack, ProductStack::load(tools_, std::move(products)));
+      stack_ = std::move(stack);
+      return {};
+    }
+    for (Part& part : parts_)
+      for (Part::Aimed& way : part.ways) TARE_RETURN_IF_ERROR(way.product.compile(tools_));
     return {};
   }
 
-  Status aim(Part::Aimed& way, const Launch& launch, const void* x, const ProductOutput& to, int32_t rows) {
+  Status aim(Part& part, Part::Aimed& way, const Launch& launch, const void* x, const ProductOutput& to, int32_t rows) {
     std::byte* const partials = launch.scratch.data();
     if (way.x == x && way.to == to && way.scratch == partials && way.rows == rows) return {};
-    const Need need = need_of(way.product.config());
-    if (need.bytes() > std::ssize(launch.scratch)) return short_of_scratch(launch, need.bytes());
-    TARE_RETURN_IF_ERROR(
-        way.product.aim(static_cast<const uint16_t*>(x), to, rows, partials, partials + need.partials));
+    const int64_t need = need_of(way.product.config());
+    if (need > std::ssize(launch.scratch)) return short_of_scratch(launch, need);
+    void* const flags = flags_ ? static_cast<std::byte*>(flags_->data()) + part.flags : nullptr;
+    TARE_RETURN_IF_ERROR(way.product.aim(static_cast<const uint16_t*>(x), to, rows, partials, flags));
     way.x = x, way.to = to, way.scratch = partials, way.rows = rows;
     return {};
   }
@@ -184,10 +204,7 @@ class FusedInstance final : public Instance {
            !accepts(part.ways[which].product.config(), part.shape, rows, tools_.launcher.multiprocessors()))
       ++which;
     Part::Aimed& way = part.ways[which];
-    TARE_RETURN_IF_ERROR(aim(way, launch, x, to, rows));
-    if (const Need need = need_of(way.product.config()); need.flags > 0)
-      TARE_RETURN_IF_ERROR(
-          launch.device.fill(launch.stream, launch.scratch.data() + need.partials, 0, static_cast<size_t>(need.flags)));
+    TARE_RETURN_IF_ERROR(aim(part, way, launch, x, to, rows));
     return way.product.launch(launch.stream);
   }
 
@@ -196,6 +213,7 @@ class FusedInstance final : public Instance {
   const AnyConfig config_;
   const int32_t rows_;
   std::vector<Part> parts_;
+  std::unique_ptr<Buffer> flags_;      // of all parts; absent where no kernel has any
   std::optional<ProductStack> stack_;  // of all parts; absent: they are launched one by one
 };
 
@@ -208,14 +226,12 @@ MatrixShape expected_shape(const WeightInfo& weight) noexcept {
           .leaves = leaves_of(weight),
           .base = 112};
 }
-bool needs_finish(const LinearProblem::Part& part) noexcept {
-  return part.bias || part.result == DType::f32 || part.epilogue != Epilogue::kNone;
-}
+bool needs_f32(const LinearProblem::Part& part) noexcept { return part.result == DType::f32; }
 
 std::vector<AnyConfig> configs_for(const LinearProblem::Part& part, const MatrixShape& shape, int32_t rows,
                                    int32_t multiprocessors, std::string_view architecture) {
   std::vector<AnyConfig> out = candidates(shape, rows, multiprocessors, architecture);
-  if (needs_finish(part)) std::erase_if(out, [](const AnyConfig& c) { return !finishes(c); });
+  if (needs_f32(part)) std::erase_if(out, [](const AnyConfig& c) { return !writes_f32(c); });
   // From 192 rows on the kernel for many tokens is ahead of those that the catalogue names first (docs/benchmarks).
   if (rows > 192)
     std::stable_partition(out.begin(), out.end(),
@@ -223,18 +239,33 @@ std::vector<AnyConfig> configs_for(const LinearProblem::Part& part, const Matrix
   return out;
 }
 
+std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, int32_t multiprocessors,
+                                   std::string_view architecture) {
+  const auto& largest = *std::ranges::max_element(
+      problem.parts, {}, [](const auto& part) { return part.weight.outputs() * part.weight.inputs(); });
+  auto out = configs_for(largest, expected_shape(largest.weight), rows, multiprocessors, architecture);
+  if (problem.parts.size() > 1 && problem.epilogue == Epilogue::kNone)
+    std::ranges::stable_partition(out, [&](const AnyConfig& config) {
+      return std::ranges::all_of(problem.parts, [&](const LinearProblem::Part& part) {
+        return static_cast<bool>(accepts(config, expected_shape(part.weight), rows, multiprocessors)) &&
+               (!needs_f32(part) || writes_f32(config));
+      });
+    });
+  return out;
+}
+
 int64_t workspace_bytes(const LinearProblem& problem, const AnyConfig& config, int32_t rows, int32_t multiprocessors,
                         std::string_view architecture) {
-  int64_t most = need_of(config).bytes();
+  int64_t most = need_of(config);
   for (const auto& part : problem.parts)
     for (const WeightCode code : {WeightCode::kW12, WeightCode::kW11, WeightCode::kDense})
       for (const int32_t blocks : {1, 2, 3, 4}) {
         MatrixShape shape = expected_shape(part.weight);
         shape.code = code, shape.header_blocks = blocks;
-        if (accepts(adapted(config, shape), shape, rows, multiprocessors) && (!needs_finish(part) || finishes(config)))
+        if (accepts(adapted(config, shape), shape, rows, multiprocessors) && (!needs_f32(part) || writes_f32(config)))
           continue;
         const auto all = configs_for(part, shape, rows, multiprocessors, architecture);
-        if (!all.empty()) most = std::max(most, need_of(all.front()).bytes());
+        if (!all.empty()) most = std::max(most, need_of(all.front()));
       }
   return (most + 255) / 256 * 256 + gate_bytes(problem, rows);
 }

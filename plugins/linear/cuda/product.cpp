@@ -256,9 +256,20 @@ MatrixView view_of(const ResidentMatrix& matrix) {
           matrix.overflow ? static_cast<const uint32_t*>(matrix.overflow->data()) : nullptr};
 }
 
-bool finishes(const AnyConfig& config) noexcept {
-  return std::holds_alternative<StripConfig>(config) || std::holds_alternative<ClusterConfig>(config) ||
-         std::holds_alternative<StreamConfig>(config) || std::holds_alternative<PortableConfig>(config);
+bool writes_f32(const AnyConfig& config) noexcept { return !std::holds_alternative<WideConfig>(config); }
+
+int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens,
+                   int32_t multiprocessors) noexcept {
+  int64_t flags = 0;
+  if (const auto* stream = std::get_if<StreamConfig>(&config)) {
+    flags = matrix.order.rows / (64 * stream->row_groups) * token_tiles(tokens, stream->tokens);
+  } else if (const auto* wide = std::get_if<WideConfig>(&config)) {
+    const int64_t tiles = matrix.order.rows / (block_rows(*wide) * kWideCluster) * token_tiles(tokens, wide->tokens);
+    flags = wide->cut            ? int64_t{2} * multiprocessors  // at most two cut tiles a cluster
+            : wide->split_leaves ? tiles * matrix.leaves * kWideCluster
+                                 : 0;
+  }
+  return flags * static_cast<int64_t>(sizeof(uint32_t));
 }
 
 Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, const ResidentMatrix& matrix,
@@ -275,17 +286,26 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
 
 Result<Product> Product::load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent,
                               Epilogue epilogue) {
-  if (epilogue != Epilogue::kNone && !finishes(config))
-    return failure(tare::Code::unsupported, label(config), " has no epilogue");
+  TARE_ASSIGN_OR_RETURN(Product out, describe(tools, config, matrix, dependent, epilogue));
+  TARE_RETURN_IF_ERROR(out.compile(tools));
+  return out;
+}
+
+Status Product::compile(const Toolbox& tools) {
+  TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(config_), expression(config_, epilogue_),
+                                                                std::string(tools.launcher.architecture())}));
+  TARE_ASSIGN_OR_RETURN(kernel_, tools.launcher.load(*compiled, shape_.shared_bytes));
+  return {};
+}
+
+Result<Product> Product::describe(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix,
+                                  bool dependent, Epilogue epilogue) {
   Product out;
   out.config_ = config, out.epilogue_ = epilogue, out.matrix_ = matrix.shape;
   out.launcher_ = &tools.launcher;
   out.shape_ =
       std::visit(Shape{matrix.shape.order.rows, 1, matrix.shape.leaves, tools.launcher.multiprocessors()}, config);
   out.shape_.dependent = dependent;
-  TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(config), expression(config, epilogue),
-                                                                std::string(tools.launcher.architecture())}));
-  TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, out.shape_.shared_bytes));
   if (const SlotSpan span = std::visit(SpanOf{}, config); span.tensor) {
     const MatrixShape& m = matrix.shape;
     TARE_ASSIGN_OR_RETURN(out.records_[0],
@@ -319,8 +339,8 @@ Result<Product> Product::load(const Toolbox& tools, const AnyConfig& config, con
 
 Status Product::aim(const uint16_t* activations, const ProductOutput& output, int32_t tokens, void* partials,
                     void* flags) {
-  if ((output.f32 != nullptr || output.bias != nullptr) && !finishes(config_))
-    return failure(tare::Code::unsupported, label(config_), " writes bf16 without a bias");
+  if (output.f32 != nullptr && !writes_f32(config_))
+    return failure(tare::Code::unsupported, label(config_), " writes bf16 alone");
   if ((epilogue_ != Epilogue::kNone) != (output.other != nullptr) || (output.other != nullptr && output.f32 != nullptr))
     return failure(tare::Code::internal, label(config_), ": an epilogue and what it takes do not go together");
   const RecordOrder& order = matrix_.order;

@@ -18,7 +18,6 @@ namespace tare::linear_cuda {
 
 using AnyConfig = std::variant<StripConfig, ClusterConfig, StreamConfig, WideConfig, PortableConfig>;
 
-// An epilogue only with kernels that finishes() names.
 std::string expression(const AnyConfig& config, Epilogue epilogue = Epilogue::kNone);
 std::string label(const AnyConfig& config);
 // The source file of the kernel that a config belongs to.
@@ -59,8 +58,7 @@ struct MatrixView {
 };
 MatrixView view_of(const ResidentMatrix& matrix);
 
-// Where a product goes: bf16, or f32 as it is; with a bias, or without. Only kernels that finishes() names take f32,
-// biases and epilogues.
+// Where a product goes: bf16, or f32 as it is, where writes_f32() says so; with a bias, or without.
 struct ProductOutput {
   uint16_t* bf16 = nullptr;
   float* f32 = nullptr;
@@ -68,7 +66,10 @@ struct ProductOutput {
   const uint16_t* other = nullptr;  // of an epilogue: [tokens][rows]; then bf16 is set and f32 is not
   bool operator==(const ProductOutput&) const = default;
 };
-bool finishes(const AnyConfig& config) noexcept;
+bool writes_f32(const AnyConfig& config) noexcept;
+// Bytes of flags that a launch for up to `tokens` tokens uses: zero before the first, left zero by every one.
+int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens,
+                   int32_t multiprocessors) noexcept;
 
 // The device, its launcher and the compiler, as every function here needs them; all outlive what is made with them.
 struct Toolbox {
@@ -103,6 +104,10 @@ class Product {
   // the step. partials, flags: as Workspace has them.
   static Result<Product> load(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix, bool dependent,
                               Epilogue epilogue = Epilogue::kNone);
+  // The two halves of load(): a part of a ProductStack needs no kernel of its own.
+  static Result<Product> describe(const Toolbox& tools, const AnyConfig& config, const MatrixView& matrix,
+                                  bool dependent, Epilogue epilogue);
+  Status compile(const Toolbox& tools);
   Status aim(const uint16_t* activations, const ProductOutput& output, int32_t tokens, void* partials, void* flags);
   // [graph-capturable]
   Status launch(Stream& stream);
@@ -122,13 +127,18 @@ class Product {
   int32_t maps_ = 1;  // tensor maps that the kernel takes before its arguments: activations, output
 };
 
-// Products over the same activations in one launch: small matrices then fill the device together. They are aimed one by
-// one before each launch; all of them outlive it.
+// The kernel of a stack of products, all of one config.
+std::string stacked_expression(const AnyConfig& config);
+
+// Products over the same activations in one launch: matrices too small for the device then fill it together, and none
+// waits for the last tile of the one before. They are aimed one by one before each launch; all of them outlive it.
 class ProductStack {
  public:
-  // Can these be launched as one? They must be strips of one config without an epilogue.
-  static bool fits(std::span<Product* const> products) noexcept;
+  // Can these be launched as one, for up to `tokens` tokens? They must have one config, no epilogue, and as many blocks
+  // as are resident at once where blocks wait for each other.
+  static bool fits(std::span<Product* const> products, int32_t tokens, int32_t multiprocessors) noexcept;
   static Result<ProductStack> load(const Toolbox& tools, std::vector<Product*> products);
+  // For as many tokens as the products were aimed for; each has flags of its own, all start with the same partial sums.
   // [graph-capturable]
   Status launch(Stream& stream);
 
@@ -137,6 +147,7 @@ class ProductStack {
   jit::CudaLaunch* launcher_ = nullptr;
   std::shared_ptr<jit::CudaKernel> kernel_;
   std::array<std::array<jit::TensorMapBytes, 2>, kMostStacked> records_;
+  std::array<jit::TensorMapBytes, kMostStacked> outputs_;
   StackedArguments arguments_{};
 };
 

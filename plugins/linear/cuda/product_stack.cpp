@@ -1,56 +1,141 @@
 #include <algorithm>
 
-#include "plugins/linear/cuda/expression.hpp"
 #include "plugins/linear/cuda/product.hpp"
 
 namespace tare::linear_cuda {
 namespace {
 
-int32_t groups_of(const LinearArguments& arguments, const StripConfig& config) {
-  return arguments.rows / kStripRows / config.strips;
+int64_t tiles(const MatrixShape& m, int32_t tile_rows, int32_t tokens, int32_t tile_tokens) {
+  return int64_t{m.order.rows / tile_rows} * ((tokens + tile_tokens - 1) / tile_tokens);
+}
+
+// A part's work in equal pieces.
+struct Work {
+  int64_t pieces = 0;
+  int32_t blocks = 1;     // that run one piece together
+  bool walks = true;      // may they run several?
+  bool resident = false;  // do blocks wait for each other?
+};
+struct WorkOf {
+  const MatrixShape& m;
+  int32_t tokens;
+  Work operator()(const StripConfig& c) const { return {.pieces = m.order.strips() / c.strips}; }
+  Work operator()(const ClusterConfig& c) const {
+    return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens), .blocks = c.cluster, .walks = m.leaves == 1};
+  }
+  Work operator()(const StreamConfig& c) const {
+    return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens) * m.leaves,
+            .walks = c.sum_leaves || m.leaves == 1,
+            .resident = true};
+  }
+  Work operator()(const WideConfig& c) const {
+    return {.pieces = tiles(m, block_rows(c) * kWideCluster, tokens, c.tokens) * (c.split_leaves ? m.leaves : 1),
+            .blocks = kWideCluster,
+            .resident = c.split_leaves};
+  }
+  Work operator()(const PortableConfig&) const { return {}; }
+};
+
+// Bytes of parked sums of a part that has so many blocks.
+int64_t partials_of(const AnyConfig& config, const MatrixShape& m, int32_t blocks) {
+  if (const auto* stream = std::get_if<StreamConfig>(&config))
+    return m.leaves > 1 ? partial_bytes(*stream, blocks, m.leaves) : 0;
+  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && wide->split_leaves)
+    return partial_bytes(*wide, blocks / kWideCluster, m.leaves);
+  return 0;
+}
+
+struct Deal {
+  int32_t first_block[kMostStacked + 1] = {};
+  int64_t partials[kMostStacked + 1] = {};  // where each part's begin
+};
+// As few pieces a block as the device's multiprocessors allow, so that all blocks have alike to do. False: the blocks
+// are more than can be resident, or park more than the workspace holds.
+bool deal(const AnyConfig& config, std::span<const MatrixShape* const> shapes, int32_t tokens, int32_t multiprocessors,
+          Deal& out) {
+  Work work[kMostStacked];
+  int64_t most = 0;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    work[i] = std::visit(WorkOf{*shapes[i], tokens}, config);
+    most = std::max(most, work[i].pieces);
+  }
+  const bool walks = std::ranges::all_of(work, &Work::walks);
+  const int64_t limit = multiprocessors / work[0].blocks;
+  int64_t rounds = 1;
+  const auto units = [&] {
+    int64_t all = 0;
+    for (const Work& w : work) all += (w.pieces + rounds - 1) / rounds;
+    return all;
+  };
+  while (walks && units() > limit && rounds < most) ++rounds;
+  if (work[0].resident && units() > limit) return false;
+  out = {};
+  for (size_t i = 0; i < kMostStacked; ++i) {
+    const auto blocks = static_cast<int32_t>((work[i].pieces + rounds - 1) / rounds * work[0].blocks);
+    out.first_block[i + 1] = out.first_block[i] + blocks;
+    out.partials[i + 1] = out.partials[i] + (i < shapes.size() ? partials_of(config, *shapes[i], blocks) : 0);
+  }
+  return out.partials[shapes.size()] <= kPartialBytes;
 }
 
 }  // namespace
 
-bool ProductStack::fits(std::span<Product* const> products) noexcept {
+std::string stacked_expression(const AnyConfig& config) {
+  std::string out = expression(config);
+  return out.insert(out.find('<'), "_stack");
+}
+
+bool ProductStack::fits(std::span<Product* const> products, int32_t tokens, int32_t multiprocessors) noexcept {
   if (products.size() < 2 || products.size() > kMostStacked) return false;
   const Product& first = *products.front();
-  return std::holds_alternative<StripConfig>(first.config_) && std::ranges::all_of(products, [&](const Product* p) {
-           return p->config_ == first.config_ && p->epilogue_ == Epilogue::kNone &&
-                  p->arguments_.columns == first.arguments_.columns;
-         });
+  if (std::holds_alternative<PortableConfig>(first.config_)) return false;
+  // What is cut between all clusters of the device has no share of them.
+  if (const auto* wide = std::get_if<WideConfig>(&first.config_); wide != nullptr && wide->cut) return false;
+  const MatrixShape* shapes[kMostStacked];
+  for (size_t i = 0; i < products.size(); ++i) {
+    const Product& p = *products[i];
+    if (p.config_ != first.config_ || p.epilogue_ != Epilogue::kNone ||
+        p.arguments_.columns != first.arguments_.columns)
+      return false;
+    shapes[i] = &p.matrix_;
+  }
+  Deal unused;
+  return deal(first.config_, {shapes, products.size()}, tokens, multiprocessors, unused);
 }
 
 Result<ProductStack> ProductStack::load(const Toolbox& tools, std::vector<Product*> products) {
   ProductStack out;
-  const StripConfig config = std::get<StripConfig>(products.front()->config_);
-  std::string stacked = expression(config);
-  stacked.insert(stacked.find("strip<") + 5, "_stack");
-  TARE_ASSIGN_OR_RETURN(const auto compiled, tools.jit.compile({source(products.front()->config_), stacked,
-                                                                std::string(tools.launcher.architecture())}));
-  TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, static_cast<uint32_t>(shared_bytes(config))));
-  // As few groups a block as the device's multiprocessors allow, so that all blocks have alike to do.
-  int32_t rounds = 0, blocks = 0;
-  const auto blocks_of = [&](const Product* p) { return (groups_of(p->arguments_, config) + rounds - 1) / rounds; };
-  do {
-    ++rounds, blocks = 0;
-    for (const Product* p : products) blocks += blocks_of(p);
-  } while (blocks > tools.launcher.multiprocessors() && rounds < groups_of(products.front()->arguments_, config));
-  for (size_t i = 0; i < kMostStacked; ++i) {
-    const bool there = i < products.size();
-    out.records_[i] = products[there ? i : 0]->records_;
-    out.arguments_.first_block[i + 1] = out.arguments_.first_block[i] + (there ? blocks_of(products[i]) : 0);
-  }
+  const Product& first = *products.front();
+  TARE_ASSIGN_OR_RETURN(const auto compiled,
+                        tools.jit.compile({source(first.config_), stacked_expression(first.config_),
+                                           std::string(tools.launcher.architecture())}));
+  TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, first.shape_.shared_bytes));
+  for (size_t i = 0; i < kMostStacked; ++i) out.records_[i] = products[i < products.size() ? i : 0]->records_;
   out.launcher_ = &tools.launcher, out.products_ = std::move(products);
   return out;
 }
 
 Status ProductStack::launch(Stream& stream) {
-  for (size_t i = 0; i < products_.size(); ++i) arguments_.part[i] = products_[i]->arguments_;
-  jit::LaunchShape shape = products_.front()->shape_;
-  shape.grid_x = static_cast<uint32_t>(arguments_.first_block[kMostStacked]);
-  void* pointers[] = {&products_.front()->activations_, &records_, &arguments_};
-  return launcher_->launch(stream, *kernel_, shape, pointers);
+  const Product& first = *products_.front();
+  const MatrixShape* shapes[kMostStacked];
+  for (size_t i = 0; i < products_.size(); ++i) shapes[i] = &products_[i]->matrix_;
+  Deal dealt;
+  if (!deal(first.config_, {shapes, products_.size()}, first.arguments_.tokens, launcher_->multiprocessors(), dealt))
+    return failure(tare::Code::internal, label(first.config_), ": a stack of ", products_.size(), " products for ",
+                   first.arguments_.tokens, " tokens does not fit the device");
+  for (size_t i = 0; i < kMostStacked; ++i) {
+    const Product& p = *products_[i < products_.size() ? i : 0];
+    arguments_.part[i] = p.arguments_, outputs_[i] = p.output_;
+    if (arguments_.part[i].partials != nullptr)
+      arguments_.part[i].partials += dealt.partials[i] / static_cast<int64_t>(sizeof(float));
+  }
+  std::ranges::copy(dealt.first_block, arguments_.first_block);
+  jit::LaunchShape shape = first.shape_;
+  shape.grid_x = static_cast<uint32_t>(dealt.first_block[kMostStacked]);
+  jit::TensorMapBytes activations = first.activations_;
+  void* with_outputs[] = {&activations, &outputs_, &records_, &arguments_};
+  void* without[] = {&activations, &records_, &arguments_};
+  return launcher_->launch(stream, *kernel_, shape, first.maps_ == 2 ? with_outputs : without);
 }
 
 }  // namespace tare::linear_cuda

@@ -13,16 +13,17 @@
 #include "plugins/linear/cuda/decode.cuh"
 #include "plugins/linear/cuda/fragment.cuh"
 #include "plugins/linear/cuda/runs.cuh"
+#include "plugins/linear/cuda/stack.cuh"
 #include "plugins/linear/cuda/wgmma_parts.cuh"
 
 namespace tare::linear_cuda {
 
 inline constexpr int kStreamBand = 8;  // row tiles that share activations in L2 before the next token tile
 
-template <StreamConfig config, Epilogue epilogue = Epilogue::kNone>
-__global__ __launch_bounds__(threads(config), 1) void stream(const __grid_constant__ device::TensorMap activations,
-                                                             const __grid_constant__ RecordMaps maps,
-                                                             const LinearArguments arguments) {
+// One matrix's product by `blocks` blocks, of which this one is number `block`.
+template <StreamConfig config, Epilogue epilogue>
+__device__ __forceinline__ void stream_product(const device::TensorMap& activations, const RecordMaps& maps,
+                                               const LinearArguments& arguments, const int block, const int blocks) {
   using namespace device;
   static_assert(config.row_groups >= 1 && config.row_groups <= 4, "a block has 1 to 4 consumer warpgroups");
   static_assert(is_tile_width(config.tokens), "a tile has 48, 64, 96, 128, 192 or 256 tokens");
@@ -56,8 +57,8 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int leaves = arguments.leaves, steps = arguments.columns / kChunkColumns / leaves;
   const int64_t items = int64_t{row_tiles} * token_tiles * leaves;
-  auto first_item = [&](int block) { return static_cast<int>(items * block / gridDim.x); };
-  const int begin = first_item(blockIdx.x), end = first_item(blockIdx.x + 1);
+  auto first_item = [&](int which) { return static_cast<int>(items * which / blocks); };
+  const int begin = first_item(block), end = first_item(block + 1);
 
   if (warp >= kGroups * 4) {
     give_registers<producer_registers(kGroups, config.tokens)>();
@@ -143,8 +144,8 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
     ring.advance<kStages>();
   };
   float4* workspace = reinterpret_cast<float4*>(arguments.partials);
-  auto partial = [&](int block, int leaf, int n) {
-    return workspace + ((int64_t{block} * leaves + leaf) * kTiles + n) * kThreads + threadIdx.x;
+  auto partial = [&](int which, int leaf, int n) {
+    return workspace + ((int64_t{which} * leaves + leaf) * kTiles + n) * kThreads + threadIdx.x;
   };
 
   for (int index = begin; index < end; ++index) {
@@ -168,7 +169,7 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
               last = min(end, tile * leaves + leaves) - 1 - tile * leaves;
     if (first > 0) {  // a contributor: park the sums, one slot a leaf
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) __stcg(partial(blockIdx.x, leaf, n), as_float4(sum + 4 * n));
+      for (int n = 0; n < kTiles; ++n) __stcg(partial(block, leaf, n), as_float4(sum + 4 * n));
       asm volatile("fence.acq_rel.gpu;" ::: "memory");
       named_sync(1, kThreads);
       if (threadIdx.x == 0) {
@@ -193,12 +194,12 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
         arguments.flags[tile] = 0;
       }
       named_sync(1, kThreads);
-      int block = blockIdx.x;
+      int contributor = block;
       for (int other = last + 1; other < leaves; ++other) {
-        while (first_item(block + 1) <= tile * leaves + other) ++block;
+        while (first_item(contributor + 1) <= tile * leaves + other) ++contributor;
 #pragma unroll
         for (int n = 0; n < kTiles; ++n) {
-          const float4 v = __ldcg(partial(block, other, n));
+          const float4 v = __ldcg(partial(contributor, other, n));
           result[4 * n] += v.x, result[4 * n + 1] += v.y, result[4 * n + 2] += v.z, result[4 * n + 3] += v.w;
         }
       }
@@ -209,6 +210,24 @@ __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_consta
                                as_float4(result + 4 * n));
     }
   }
+}
+
+template <StreamConfig config, Epilogue epilogue = Epilogue::kNone>
+__global__ __launch_bounds__(threads(config), 1) void stream(const __grid_constant__ device::TensorMap activations,
+                                                             const __grid_constant__ RecordMaps maps,
+                                                             const LinearArguments arguments) {
+  stream_product<config, epilogue>(activations, maps, arguments, static_cast<int>(blockIdx.x),
+                                   static_cast<int>(gridDim.x));
+}
+
+template <StreamConfig config>
+__global__ __launch_bounds__(threads(config),
+                             1) void stream_stack(const __grid_constant__ device::TensorMap activations,
+                                                  const __grid_constant__ StackedMaps maps,
+                                                  const __grid_constant__ StackedArguments stack) {
+  const StackPlace place(stack);
+  const LinearArguments arguments = stack.part[place.part];
+  stream_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place.block, place.blocks);
 }
 
 }  // namespace tare::linear_cuda

@@ -12,6 +12,7 @@
 #include "plugins/linear/cuda/decode.cuh"
 #include "plugins/linear/cuda/fragment.cuh"
 #include "plugins/linear/cuda/runs.cuh"
+#include "plugins/linear/cuda/stack.cuh"
 
 namespace tare::linear_cuda {
 
@@ -222,19 +223,13 @@ __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constan
                                   static_cast<int>(gridDim.x));
 }
 
-struct StackedMaps {
-  RecordMaps part[kMostStacked];
-};
-// Several matrices over the same activations in one launch: blocks [first_block[p], first_block[p + 1]) take matrix p.
 template <StripConfig config>
 __global__ __launch_bounds__(threads(config), 1) void strip_stack(const __grid_constant__ device::TensorMap activations,
                                                                   const __grid_constant__ StackedMaps maps,
                                                                   const __grid_constant__ StackedArguments stack) {
-  int part = 0;
-  while (part + 1 < kMostStacked && static_cast<int>(blockIdx.x) >= stack.first_block[part + 1]) ++part;
-  const int first = stack.first_block[part];
-  strip_product<config, Epilogue::kNone>(activations, maps.part[part], stack.part[part],
-                                         static_cast<int>(blockIdx.x) - first, stack.first_block[part + 1] - first);
+  const StackPlace place(stack);
+  strip_product<config, Epilogue::kNone>(activations, maps.part[place.part], stack.part[place.part], place.block,
+                                         place.blocks);
 }
 
 }  // namespace tare::linear_cuda

@@ -15,6 +15,7 @@
 #include "plugins/linear/cuda/decode.cuh"
 #include "plugins/linear/cuda/fragment.cuh"
 #include "plugins/linear/cuda/runs.cuh"
+#include "plugins/linear/cuda/stack.cuh"
 #include "plugins/linear/cuda/wgmma_parts.cuh"
 #include "plugins/linear/cuda/wide_output.cuh"
 #include "plugins/linear/cuda/wide_schedule.cuh"
@@ -24,7 +25,7 @@ namespace tare::linear_cuda {
 inline constexpr int kParkedBarrier = 5;  // and one more: a group's sums lie in the workspace (named barriers)
 
 // One matrix's product by `clusters` clusters, of which this one is number `cluster`.
-template <WideConfig config>
+template <WideConfig config, Epilogue epilogue>
 __device__ __forceinline__ void wide_product(const device::TensorMap& activations, const device::TensorMap& output,
                                              const RecordMaps& maps, const LinearArguments& arguments,
                                              const int cluster, const int clusters) {
@@ -219,7 +220,7 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
   uint32_t a[16], a_next[16];
   RingPosition weights(0), inputs(0);
   int busy_slot = -1;
-  WideOutput<config> writer{my_scratch, group, warp, lane, thread_of_group};
+  WideOutput<config, epilogue> writer{my_scratch, group, warp, lane, thread_of_group};
   auto group_sync = [&] { named_sync(1 + group, 128); };
   auto release_busy = [&] {
     if (busy_slot >= 0 && lane < kCluster) barrier_arrive_at(activations_empty + busy_slot * kBarrierBytes, lane);
@@ -349,20 +350,31 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
       for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) unpark(true);
     }
     const int row0 = (place.row_tile * kCluster + rank) * block_rows(config) + group * 64;
-    writer.store(output, sum, arguments.scale, row0, place.token_tile * config.tokens);
+    writer.store(output, arguments, sum, row0, place.token_tile * config.tokens);
   }
   if (thread_of_group == 0) store_wait_all();
   __syncwarp();
   cluster_sync();
 }
 
-template <WideConfig config>
+template <WideConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config), 1) void wide(const __grid_constant__ device::TensorMap activations,
                                                            const __grid_constant__ device::TensorMap output,
                                                            const __grid_constant__ RecordMaps maps,
                                                            const LinearArguments arguments) {
-  wide_product<config>(activations, output, maps, arguments, static_cast<int>(blockIdx.x) / kWideCluster,
-                       static_cast<int>(gridDim.x) / kWideCluster);
+  wide_product<config, epilogue>(activations, output, maps, arguments, static_cast<int>(blockIdx.x) / kWideCluster,
+                                 static_cast<int>(gridDim.x) / kWideCluster);
+}
+
+template <WideConfig config>
+__global__ __launch_bounds__(threads(config), 1) void wide_stack(const __grid_constant__ device::TensorMap activations,
+                                                                 const __grid_constant__ StackedOutputs outputs,
+                                                                 const __grid_constant__ StackedMaps maps,
+                                                                 const __grid_constant__ StackedArguments stack) {
+  const StackPlace place(stack);
+  const LinearArguments arguments = stack.part[place.part];
+  wide_product<config, Epilogue::kNone>(activations, outputs.part[place.part], maps.part[place.part], arguments,
+                                        place.block / kWideCluster, place.blocks / kWideCluster);
 }
 
 }  // namespace tare::linear_cuda
