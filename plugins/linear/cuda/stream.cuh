@@ -226,7 +226,7 @@ __global__ __launch_bounds__(threads(config),
                                                   const __grid_constant__ StackedMaps maps,
                                                   const __grid_constant__ StackedArguments stack) {
   const StackPlace place(stack);
-  const LinearArguments arguments = stack.part[place.part];
+  const LinearArguments& arguments = stack.part[place.part];
   stream_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place.block, place.blocks);
 }
 
