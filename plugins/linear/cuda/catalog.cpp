@@ -134,9 +134,15 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
   const bool copies = architecture.starts_with("sm_9") || architecture.starts_with("sm_1");
   if (copies && tokens <= 32) strips(all, matrix, tokens);
   if (architecture == "sm_90a") {
-    if (tokens > 16 && tokens <= 512) clusters(all, matrix, tokens);
-    if (tokens > 64) wides(all, matrix, tokens);
-    if (tokens > 32 && tokens <= 512) streams(all, matrix, tokens);
+    std::vector<AnyConfig> many;
+    if (tokens > 64) wides(many, matrix, tokens);
+    // Beyond 512 tokens only for sizes that the kernel for many tokens does not take.
+    const bool few = tokens <= 512 || std::ranges::none_of(many, [&](const AnyConfig& c) {
+                       return static_cast<bool>(accepts(c, matrix, tokens, multiprocessors));
+                     });
+    if (tokens > 16 && few) clusters(all, matrix, tokens);
+    all.insert(all.end(), many.begin(), many.end());
+    if (tokens > 32 && few) streams(all, matrix, tokens);
   }
   all.push_back(PortableConfig{.code = matrix.code,
                                .header_blocks = matrix.header_blocks,

@@ -14,6 +14,8 @@ namespace tare::linear_cuda {
 namespace {
 
 constexpr int32_t kUnknownMultiprocessors = 132;
+// With more rows the tiles of gate and up together fill the device better than an epilogue saves (docs/benchmarks).
+constexpr int64_t kMostGatedRows = 192;
 
 class FusedCandidate final : public KernelCandidate {
  public:
@@ -34,6 +36,8 @@ class FusedCandidate final : public KernelCandidate {
     if (Verdict v = jit::runs_on(problem, 80); !v) return v;
     LinearProblem p;
     if (Verdict v = read_problem(problem, tail_, p); !v) return v;
+    if (tail_ == Tail::gated && problem.rows > kMostGatedRows)
+      return Verdict::no(problem.rows, " rows: above ", kMostGatedRows, " gate and up go in one launch instead");
     if (p.x != DType::bf16) return Verdict::no("x is ", name(p.x), ", expected bf16");
     if (problem.rows < 1 || problem.rows > 1 << 22) return Verdict::no(problem.rows, " rows, expected 1 to 4194304");
     for (const auto& part : p.parts) {

@@ -1,15 +1,19 @@
 #include "plugins/linear/cuda/fused_instance.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <optional>
 
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/config_text.hpp"
 #include "plugins/linear/cuda/strips_layout.hpp"
+#include "plugins/linear/cuda/work.hpp"
 
 namespace tare::linear_cuda {
 namespace {
+
+constexpr int32_t kMostStripRows = 32;  // tokens; strips, the best up to there, are ordered by the catalogue
 
 AnyConfig uncut(AnyConfig config) {
   if (auto* wide = std::get_if<WideConfig>(&config)) wide->cut = false;
@@ -244,7 +248,18 @@ std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, i
   const auto& largest = *std::ranges::max_element(
       problem.parts, {}, [](const auto& part) { return part.weight.outputs() * part.weight.inputs(); });
   auto out = configs_for(largest, expected_shape(largest.weight), rows, multiprocessors, architecture);
-  if (problem.parts.size() > 1 && problem.epilogue == Epilogue::kNone)
+  const bool stacked = problem.parts.size() > 1 && problem.epilogue == Epilogue::kNone;
+  std::vector<MatrixShape> together;
+  for (const auto& part : problem.parts)
+    if (stacked || &part == &largest) together.push_back(expected_shape(part.weight));
+  if (rows > kMostStripRows && std::ranges::all_of(together, [](const MatrixShape& m) { return m.leaves > 1; })) {
+    const auto time = [&](const AnyConfig& config) {
+      const double cycles = predicted_cycles(config, together, rows, multiprocessors);
+      return cycles > 0 ? cycles : std::numeric_limits<double>::infinity();
+    };
+    std::ranges::stable_sort(out, {}, time);
+  }
+  if (stacked)
     std::ranges::stable_partition(out, [&](const AnyConfig& config) {
       return std::ranges::all_of(problem.parts, [&](const LinearProblem::Part& part) {
         return static_cast<bool>(accepts(config, expected_shape(part.weight), rows, multiprocessors)) &&

@@ -1,40 +1,10 @@
 #include <algorithm>
 
 #include "plugins/linear/cuda/product.hpp"
+#include "plugins/linear/cuda/work.hpp"
 
 namespace tare::linear_cuda {
 namespace {
-
-int64_t tiles(const MatrixShape& m, int32_t tile_rows, int32_t tokens, int32_t tile_tokens) {
-  return int64_t{m.order.rows / tile_rows} * ((tokens + tile_tokens - 1) / tile_tokens);
-}
-
-// A part's work in equal pieces.
-struct Work {
-  int64_t pieces = 0;
-  int32_t blocks = 1;     // that run one piece together
-  bool walks = true;      // may they run several?
-  bool resident = false;  // do blocks wait for each other?
-};
-struct WorkOf {
-  const MatrixShape& m;
-  int32_t tokens;
-  Work operator()(const StripConfig& c) const { return {.pieces = m.order.strips() / c.strips}; }
-  Work operator()(const ClusterConfig& c) const {
-    return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens), .blocks = c.cluster, .walks = m.leaves == 1};
-  }
-  Work operator()(const StreamConfig& c) const {
-    return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens) * m.leaves,
-            .walks = c.sum_leaves || m.leaves == 1,
-            .resident = true};
-  }
-  Work operator()(const WideConfig& c) const {
-    return {.pieces = tiles(m, block_rows(c) * kWideCluster, tokens, c.tokens) * (c.split_leaves ? m.leaves : 1),
-            .blocks = kWideCluster,
-            .resident = c.split_leaves};
-  }
-  Work operator()(const PortableConfig&) const { return {}; }
-};
 
 // Bytes of parked sums of a part that has so many blocks.
 int64_t partials_of(const AnyConfig& config, const MatrixShape& m, int32_t blocks) {
@@ -56,7 +26,7 @@ bool deal(const AnyConfig& config, std::span<const MatrixShape* const> shapes, i
   Work work[kMostStacked];
   int64_t most = 0;
   for (size_t i = 0; i < shapes.size(); ++i) {
-    work[i] = std::visit(WorkOf{*shapes[i], tokens}, config);
+    work[i] = work_of(config, *shapes[i], tokens);
     most = std::max(most, work[i].pieces);
   }
   const bool walks = std::ranges::all_of(work, &Work::walks);
