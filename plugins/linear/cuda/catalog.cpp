@@ -43,9 +43,9 @@ void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens)
     int row_groups, k_groups, cluster;
     bool overlap;
   };
-  for (const Split s :
-       {Split{4, 1, 1, false}, Split{2, 1, 1, true}, Split{1, 2, 2, true}, Split{1, 4, 1, false}, Split{2, 2, 2, false},
-        Split{1, 2, 1, true}, Split{2, 2, 1, false}, Split{1, 1, 2, true}, Split{2, 1, 2, true}}) {
+  for (const Split s : {Split{4, 1, 1, false}, Split{2, 1, 1, true}, Split{1, 2, 2, true}, Split{1, 4, 1, false},
+                        Split{2, 2, 2, false}, Split{1, 2, 1, true}, Split{2, 2, 1, false}, Split{1, 1, 2, true},
+                        Split{2, 1, 2, true}, Split{1, 1, 1, true}}) {
     // Four groups of K with 128 tokens leave a ring of two slots and producers that spill; never the best.
     if (c.tokens > 64 && s.row_groups == 1 && s.k_groups == 4) continue;
     c.row_groups = s.row_groups, c.k_groups = s.k_groups, c.cluster = s.cluster, c.overlap = s.overlap;
