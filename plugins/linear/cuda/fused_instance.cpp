@@ -261,10 +261,11 @@ std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, i
   }
   if (stacked)
     std::ranges::stable_partition(out, [&](const AnyConfig& config) {
-      return std::ranges::all_of(problem.parts, [&](const LinearProblem::Part& part) {
-        return static_cast<bool>(accepts(config, expected_shape(part.weight), rows, multiprocessors)) &&
-               (!needs_f32(part) || writes_f32(config));
-      });
+      return !std::holds_alternative<PortableConfig>(config) &&
+             std::ranges::all_of(problem.parts, [&](const LinearProblem::Part& part) {
+               return static_cast<bool>(accepts(config, expected_shape(part.weight), rows, multiprocessors)) &&
+                      (!needs_f32(part) || writes_f32(config));
+             });
     });
   return out;
 }

@@ -1,0 +1,99 @@
+// Which config a product gets before anything was measured: of a stack one that all its matrices take, so that they run
+// in one launch, and whose tiles fill the device in few rounds. Needs no GPU.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "plugins/linear/cuda/fused_instance.hpp"
+#include "plugins/linear/cuda/work.hpp"
+
+using namespace tare;
+using namespace tare::linear_cuda;
+
+namespace {
+
+constexpr int32_t kUnits = 132;
+
+LinearProblem stack(std::vector<int64_t> rows, int64_t columns, DType result = DType::bf16) {
+  LinearProblem out;
+  for (const int64_t n : rows) {
+    LinearProblem::Part part;
+    part.weight.name = "w", part.weight.shape = {Dim(n), Dim(columns)}, part.weight.input_dims = 1;
+    part.result = result, part.position = out.parts.size();
+    out.parts.push_back(std::move(part));
+  }
+  return out;
+}
+std::vector<MatrixShape> shapes_of(const LinearProblem& problem) {
+  std::vector<MatrixShape> out;
+  for (const auto& part : problem.parts) out.push_back(expected_shape(part.weight));
+  return out;
+}
+AnyConfig rule(const LinearProblem& problem, int32_t tokens) {
+  const auto all = configs_for(problem, tokens, kUnits, "sm_90a");
+  REQUIRE_FALSE(all.empty());
+  return all.front();
+}
+// Rounds in which the device runs all pieces of a launch.
+int64_t rounds(const AnyConfig& config, const LinearProblem& problem, int32_t tokens) {
+  int64_t pieces = 0, blocks = 1;
+  for (const MatrixShape& m : shapes_of(problem)) {
+    const Work work = work_of(config, m, tokens);
+    pieces += work.pieces, blocks = work.blocks;
+  }
+  const int64_t slots = kUnits / blocks;
+  return (pieces + slots - 1) / slots;
+}
+
+}  // namespace
+
+TEST_CASE("q, k and v run by one config, which all of them take") {
+  for (const auto& problem : {stack({4096, 1024, 1024}, 4096), stack({896, 128, 128}, 896)})
+    for (const int32_t tokens : {1, 16, 48, 64, 128, 256, 512, 1024, 4096}) {
+      const AnyConfig config = rule(problem, tokens);
+      for (const MatrixShape& m : shapes_of(problem))
+        CHECK_MESSAGE(accepts(config, m, tokens, kUnits), label(config), " at ", tokens, " tokens, ", m.order.rows);
+      CHECK_FALSE_MESSAGE(std::holds_alternative<PortableConfig>(config), tokens, " tokens");
+    }
+}
+
+TEST_CASE("where no fast kernel takes all of a stack, the largest matrix has its own choice") {
+  const LinearProblem problem = stack({8192, 1024, 1024}, 8192);  // two leaves and four
+  for (const int32_t tokens : {1, 16, 32}) CHECK(std::holds_alternative<StripConfig>(rule(problem, tokens)));
+  for (const int32_t tokens : {128, 256, 1024}) CHECK(std::holds_alternative<WideConfig>(rule(problem, tokens)));
+}
+
+TEST_CASE("a stack is one round where its tiles allow it, though its largest matrix alone would be split finer") {
+  const LinearProblem qkv = stack({4096, 1024, 1024}, 4096), q = stack({4096}, 4096);
+  for (const int32_t tokens : {48, 64, 128, 256, 512}) CHECK(rounds(rule(qkv, tokens), qkv, tokens) == 1);
+  CHECK(rule(qkv, 64) != rule(q, 64));
+}
+
+TEST_CASE("leaves are dealt out only where that halves what each cluster has to do") {
+  const auto splits = [](const AnyConfig& config) {
+    const auto* wide = std::get_if<WideConfig>(&config);
+    return wide != nullptr && wide->split_leaves;
+  };
+  const LinearProblem down = stack({4096}, 14336), gate_up = stack({14336, 14336}, 4096);
+  CHECK(splits(rule(down, 256)));
+  CHECK(splits(rule(down, 512)));
+  for (const int32_t tokens : {256, 512, 1024}) CHECK_FALSE(splits(rule(gate_up, tokens)));
+}
+
+TEST_CASE("f32 results keep to kernels that write them, and sizes that few kernels take still get one of their own") {
+  for (const int32_t tokens : {64, 256, 2048}) {
+    CHECK(writes_f32(rule(stack({4096}, 4096, DType::f32), tokens)));
+    CHECK(std::holds_alternative<ClusterConfig>(rule(stack({576}, 576), tokens)));
+  }
+}
+
+TEST_CASE("flags are counted for what waits for others alone") {
+  const MatrixShape m = shapes_of(stack({4096}, 4096)).front();
+  REQUIRE(m.leaves == 4);
+  WideConfig wide{.tokens = 256, .sum_leaves = true, .split_leaves = true};
+  CHECK(flag_bytes(wide, m, 512, kUnits) == 16 * 2 * 4 * 2 * 4);  // tiles of rows and of tokens, leaves, blocks, bytes
+  wide.split_leaves = false;
+  CHECK(flag_bytes(wide, m, 512, kUnits) == 0);
+  CHECK(flag_bytes(StreamConfig{.tokens = 128, .row_groups = 2}, m, 200, kUnits) == 32 * 2 * 4);
+  CHECK(flag_bytes(ClusterConfig{}, m, 64, kUnits) == 0);
+}
