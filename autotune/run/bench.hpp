@@ -63,6 +63,7 @@ class ProblemBench {
   // the copies of the weights. What was prepared before must not be launched any more.
   void refresh() noexcept;
   Stream& stream() noexcept { return *stream_; }
+  const Problem& problem() const noexcept { return problem_; }
   int64_t weight_bytes() const noexcept { return matrix_bytes_; }  // of matrices, as they lie, that a launch reads
   int64_t activation_bytes(int64_t rows) const noexcept;
   double flops(int64_t rows) const noexcept { return flops_per_row_ * static_cast<double>(rows); }

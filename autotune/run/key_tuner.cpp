@@ -7,8 +7,8 @@
 namespace tare {
 namespace {
 
-constexpr StoppingRule kFinal{.least = 7, .most = 25, .spread = 0.008, .seconds = 0.12, .hopeless = 1.25};
-constexpr StoppingRule kConfirm{.least = 11, .most = 25, .spread = 0.008, .seconds = 0.3, .hopeless = 1.25};
+constexpr StoppingRule kFinal{.least = 7, .most = 51, .spread = 0.008, .seconds = 0.12, .hopeless = 1.25};
+constexpr StoppingRule kConfirm{.least = 11, .most = 101, .spread = 0.008, .seconds = 0.3, .hopeless = 1.25};
 
 std::string name_of(const TriedCandidate& t) { return t.kernel + " " + t.config; }
 

@@ -11,7 +11,7 @@ constexpr double kUnit = 250e-6;  // seconds that one measured unit of launches 
 }  // namespace
 
 double noise_of(const Timing& t) noexcept {
-  return t.spread * std::max(1.0, 5.2 / std::sqrt(static_cast<double>(std::max(1, t.rounds))));
+  return t.spread * 5.2 / std::sqrt(static_cast<double>(std::max(1, t.rounds)));
 }
 
 SearchCost cost_beside(const EdgeTimes& standard, const EdgeTimes& one, int64_t first_rows) {

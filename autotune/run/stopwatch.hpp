@@ -14,8 +14,9 @@ constexpr double kLeastGain = 0.01;  // what is less faster than the default tha
 struct EdgeTimes {
   Timing first, last;
 };
-// What a difference of two medians has to exceed: the spread, and where there were few rounds two standard errors of
-// the difference (of a median: 1.25 * 1.48 * the median distance over the root of the rounds, were times normal).
+// What a difference of two medians has to exceed: two standard errors of it (of a median: 1.25 * 1.48 * the median
+// distance over the root of the rounds, were times normal). More than the spread where there were few rounds, less
+// where there were many.
 double noise_of(const Timing& t) noexcept;
 // Of a contestant beside the default of the same round. Refused: what is slower than it at the bucket's first row
 // count.

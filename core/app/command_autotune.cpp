@@ -24,7 +24,7 @@ struct Options {
   std::vector<std::string> vendor;
   double sustained = 0.5;
   int32_t threads = 0, chunk = 0, sequences = 64;
-  bool as_json = false, renumber = false, every_order = false, shared = false;
+  bool as_json = false, renumber = false, every_order = false, shared = false, check = false;
 };
 
 std::vector<std::string> split(const std::string& in) {
@@ -143,6 +143,8 @@ int run(const CommandLine& line, const Options& given) {
   if (!opened_host.ok()) return fail(opened_host.status());
   const Host& host = **opened_host;
   Options o = given;
+  if (o.check && (o.model.empty() || o.renumber || o.every_order))
+    return fail("--check measures what was chosen for a model: give MODEL, and neither --renumber nor --every-order");
   double budget = 0;
   if (!o.budget.empty()) {
     const auto ms = parse_duration_ms(o.budget);
@@ -169,7 +171,7 @@ int run(const CommandLine& line, const Options& given) {
                      " is read-only: nothing that is measured could be kept; name another with --database"));
   const auto lock = TuningLock::take(path, info.sku);
   if (!lock.ok()) return fail(lock.status());
-  const bool works = o.renumber || !all_known(*input, host, info, database, o);
+  const bool works = o.renumber || o.check || !all_known(*input, host, info, database, o);
   const std::string others = works || o.model.empty() ? others_on(info, places.database) : "";
   if (!others.empty()) {
     if (o.model.empty() && !o.shared)
@@ -222,6 +224,15 @@ int run(const CommandLine& line, const Options& given) {
       if (options.bytes_per_second <= 0 && s.sku == info.sku) options.bytes_per_second = s.gb_s * 1e9;
   }
 
+  if (o.check) {
+    const auto found = check_choices(**device, info, host.registry(), input->problems, database, options);
+    if (!found.ok()) return fail(found.status());
+    if (o.as_json)
+      std::cout << to_json(*found) << '\n';
+    else
+      print(*found, std::cout);
+    return found->slower() > 0 ? 3 : 0;
+  }
   Qualification qualification;
   const bool qualifies = o.model.empty();
   if (qualifies) {
@@ -295,6 +306,8 @@ void add_autotune(CLI::App& app, CommandLine& line) {
   command->add_flag("--renumber", o->renumber, "Forget the orders of sums and choose the fastest: outputs may change");
   command->add_flag("--every-order", o->every_order, "Tune every order of sums, not only the one that is kept");
   command->add_flag("--shared", o->shared, "Qualify a device that others are using; what is measured is marked");
+  command->add_flag("--check", o->check,
+                    "Measure again what was chosen instead of the default, beside it; nothing is changed");
   command->add_flag("--json", o->as_json, "Machine-readable");
   command->callback([&line, o] { line.run = [&line, o] { return run(line, *o); }; });
 }

@@ -62,6 +62,55 @@ class Plans(unittest.TestCase):
             self.assertNotIn(layouts(report), seen)
             seen.append(layouts(report))
 
+    def made_up_tuning(self, folder):
+        """A database in which codes are faster than plain weights for one row, w11 most, and slower for many."""
+        entries = []
+        for code in ("dense", "w12", "w11"):
+            explained = json.loads(run("explain", self.model, "--layout", code, "--json")[0])
+            for group in explained["pipelines"]:
+                outputs = sum(int(n) for n in group["sizes"].split(" x ")[0].split("+"))
+                for problem in group["problems"]:
+                    for r in group["ranges"]:
+                        rows = r["last"]
+                        factor = {"dense": 1, "w12": 0.78 if rows < 32 else 1.08, "w11": 0.73 if rows < 32 else 1.12}[code]
+                        us = factor * outputs * (0.1 + 0.002 * rows)
+                        entries.append({
+                            "problem": problem, "layout": group["layout"], "numerics": r["numerics"], "rows": rows,
+                            "kernel": r["kernel"], "config": r["config"], "us": us, "spread": us / 100, "first_us": us,
+                            "runner_up": "", "runner_up_us": 0.0, "gb_s": 9.5, "share": 0.5, "baseline": "k {}",
+                            "baseline_us": us, "exact": True, "hash": "h1", "versions": "made up", "date": "2026-01-31"})
+        sku = plan(self.model)["sku"]
+        lines = [f'{k} = {json.dumps(v)}' for k, v in {"schema": 1, "architecture": "x86-64", "sku": sku, "op": "linear",
+                                                       "device": "made up", "units": 2}.items()] + ["entries = ["]
+        lines += ["  {" + ", ".join(f"{k} = {json.dumps(v)}" for k, v in e.items()) + "}," for e in entries] + ["]"]
+        path = Path(folder) / "linear.toml"
+        path.write_text("\n".join(lines) + "\n")
+        database = str(Path(folder) / "tuning.db")
+        run("tuning", "import", path, "--sku", sku, "--database", database)
+        return {"TARE_TUNING_DATABASE": database}
+
+    def test_tuned_plans_at_three_budgets_differ_where_a_budget_costs_time(self):
+        with tempfile.TemporaryDirectory() as folder:
+            env = self.made_up_tuning(folder)
+            plans = {}
+            for objective in ("throughput", "latency"):
+                for share in (100, 78, 72):
+                    out, _ = run("plan", self.model, "--objective", objective, "--weights", f"{share}%", "--json", env=env)
+                    report = json.loads(out)
+                    self.assertLessEqual(report["memory"]["weights"], report["plain_bytes"] * share / 100)
+                    self.assertTrue(all(row["measured"] for row in report["rows"]), report["rows"])
+                    plans[objective, share] = report
+        full, middle, small = (plans["throughput", share] for share in (100, 78, 72))
+        for a, b in ((full, middle), (middle, small), (full, small)):
+            self.assertNotEqual(layouts(a), layouts(b))
+        prompts = [p["steps"][-1] for p in (full, middle, small)]
+        self.assertEqual([(s["rows"], s["of"]) for s in prompts], [(512, "prompt")] * 3)
+        plain = [sum(r["bytes"] for r in p["rows"] if r["layout"].startswith("dense")) for p in (full, middle, small)]
+        self.assertEqual(plain, sorted(set(plain), reverse=True))  # less and less lies plain
+        # The code that is both smallest and fastest for one row takes everything, whatever the budget.
+        for share in (100, 78, 72):
+            self.assertEqual({row["layout"] for row in plans["latency", share]["rows"]}, {"w11/cpu-tiles"})
+
     def test_objectives(self):
         for objective, code in (("latency", "dense"), ("balanced", "w12"), ("memory", "w11")):
             report = plan(self.model, "--objective", objective)

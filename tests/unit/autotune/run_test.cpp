@@ -14,6 +14,7 @@
 #include "autotune/run/numbers.hpp"
 #include "autotune/run/peak.hpp"
 #include "autotune/run/qualify.hpp"
+#include "autotune/run/recheck.hpp"
 #include "autotune/store/problem_text.hpp"
 #include "autotune/store/tuning_folder.hpp"
 #include "core/device/null_device.hpp"
@@ -238,6 +239,33 @@ TEST_CASE("under noise no choice is slower than the default, and what is clearly
     for (const KeyOutcome& k : faster.tune().keys) found += k.entry.value.config == "{config = 2}";
   }
   CHECK(found > rounds * 2 * 9 / 10);
+}
+TEST_CASE("what was chosen is measured again beside the default, and said to be slower where it is") {
+  Bench b({{.id = "acme.a"}});
+  const auto check = [](Bench& bench) {
+    auto found =
+        check_choices(bench.device, bench.info, bench.registry, bench.problems, *bench.database, bench.options);
+    REQUIRE_MESSAGE(found.ok(), found.status().message());
+    return std::move(*found);
+  };
+  CHECK(check(b).missing == 2);  // nothing was tuned yet
+  const TunerOutcome tuned = b.tune();
+  CheckedChoices found = check(b);
+  CHECK(found.missing == 0);
+  REQUIRE(found.choices.size() == 2);
+  for (const CheckedChoice& c : found.choices) {
+    CHECK(c.chosen == "acme.a {config = 1}");
+    CHECK(c.now == doctest::Approx(0.25).epsilon(0.02));
+    CHECK_FALSE(c.is_slower());
+  }
+  Bench slow({{.id = "acme.a", .speeds = {4, 1, 2, 8}}});
+  for (const KeyOutcome& k : tuned.keys) {
+    TuningEntry other = k.entry;
+    other.value.config = "{config = 3}";
+    REQUIRE(slow.database->put({&other, 1}).ok());
+  }
+  found = check(slow);
+  CHECK(found.slower() == 2);
 }
 TEST_CASE("a budget ends the run, what was tried is kept, and the next run goes on") {
   Bench b({{.id = "acme.a", .speeds = std::vector<int64_t>(40, 9)}});
