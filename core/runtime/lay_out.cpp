@@ -42,7 +42,9 @@ Status copy(const LaidOutWeight& stored, std::byte* to, int64_t plain, CpuParall
   });
 }
 
-Status check_bytes(const WeightInfo& info, const Layout& layout, const LaidOutWeight& stored, const std::byte* at) {
+}  // namespace
+
+Status check_laid_out(const WeightInfo& info, const Layout& layout, const LaidOutWeight& stored, const std::byte* at) {
   const Verdict verdict = layout.check(info, {at, static_cast<size_t>(stored.bytes)});
   if (verdict) return {};
   return failure(Code::corrupt, "tensor '", printable(info.name, 120), "' cannot be taken as ", layout.id(), ": ",
@@ -52,8 +54,6 @@ Status check_bytes(const WeightInfo& info, const Layout& layout, const LaidOutWe
 bool is_as_wanted(const WeightInfo& info, const LaidOutWeight& stored, const Layout& layout) {
   return stored.layout == layout.id() && stored.version == layout.version() && stored.bytes <= layout.bytes(info);
 }
-
-}  // namespace
 
 std::span<std::byte> AlignedBytes::room(int64_t bytes) {
   if (bytes > bytes_) {
@@ -116,7 +116,7 @@ Result<std::unique_ptr<DecodedWeight>> DecodedWeight::open(const WeightInfo& inf
   auto out = std::unique_ptr<DecodedWeight>(new DecodedWeight);
   out->layout_ = layout;
   TARE_RETURN_IF_ERROR(copy(stored, out->bytes_.room(std::max<int64_t>(1, stored.bytes)).data(), 0, parallel, {}));
-  TARE_RETURN_IF_ERROR(check_bytes(info, *layout, stored, out->bytes_.data()));
+  TARE_RETURN_IF_ERROR(check_laid_out(info, *layout, stored, out->bytes_.data()));
   return out;
 }
 Status DecodedWeight::read(const WeightDecl&, const WeightInfo& info, int64_t row_begin, int64_t row_end,
@@ -161,7 +161,7 @@ Status WeightOnItsWay::write(std::byte* to, CpuParallel* parallel, const Advance
 }
 
 Status WeightOnItsWay::check(const std::byte* at) const {
-  return is_copied() ? check_bytes(*info_, *layout_, *stored_, at) : Status();
+  return is_copied() ? check_laid_out(*info_, *layout_, *stored_, at) : Status();
 }
 
 }  // namespace tare

@@ -56,6 +56,13 @@ class AlignedBytes {
   int64_t bytes_ = 0;
 };
 
+// The layout whose bytes are the plain row-major matrix, nothing more.
+inline constexpr std::string_view kPlainRows = "dense/rows";
+
+// Is it stored as `layout` has it in memory? And may kernels be handed its bytes, all of them at `at`?
+bool is_as_wanted(const WeightInfo& info, const LaidOutWeight& stored, const Layout& layout);
+Status check_laid_out(const WeightInfo& info, const Layout& layout, const LaidOutWeight& stored, const std::byte* at);
+
 using Advance = std::function<void(int64_t)>;  // plain bytes that are done
 
 // Plain rows of one weight that a file holds in some layout: decoded from its bytes, which are held in full.

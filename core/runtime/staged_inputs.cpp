@@ -5,12 +5,17 @@
 namespace tare {
 namespace {
 
-constexpr auto kChunk = static_cast<int64_t>(Uploader::kChunkBytes);
+constexpr int64_t kChunk = PinnedSender::kChunkBytes;
 // The ring holds the longest input, and this much where all inputs are shorter.
 constexpr int64_t kLeastRing = int64_t{256} << 20;
 
 int64_t row_bytes_of(const WeightInfo& info) noexcept { return info.inputs() * size_of(info.dtype); }
 int64_t plain_bytes_of(const WeightInfo& info) noexcept { return info.outputs() * row_bytes_of(info); }
+// Stored in an order that kernels follow, so that its layout has to look at the bytes first. Plain rows of the right
+// length are numbers, whatever they are.
+bool is_checked(const StagedInputs::Weight& w) {
+  return w.stored && !(w.resident->id() == kPlainRows && w.stored->bytes == plain_bytes_of(*w.info));
+}
 
 }  // namespace
 
@@ -22,42 +27,60 @@ Result<std::unique_ptr<StagedInputs>> StagedInputs::create(Device& device, std::
                                                            const PlainWeights& source, std::string_view label,
                                                            const std::function<void(int64_t)>& advance) {
   auto out = std::unique_ptr<StagedInputs>(new StagedInputs);
-  out->weights_ = std::move(weights), out->source_ = &source;
-  out->coded_.resize(out->weights_.size());
-  if (auto* decoding = static_cast<TileDecoding*>(device.query(TileDecoding::kInterface))) {
-    for (size_t i = 0; i < out->weights_.size(); ++i)
-      out->coded_[i] = source.coded(*out->weights_[i].decl, *out->weights_[i].info);
+  out->device_ = &device, out->source_ = &source, out->label_ = label;
+  auto* decoding = static_cast<TileDecoding*>(device.query(TileDecoding::kInterface));
+  for (Weight& w : weights) {
+    Input input;
+    if (decoding != nullptr && !w.stored) input.coded = source.coded(*w.decl, *w.info);
+    input.weight = std::move(w);
+    out->inputs_.push_back(std::move(input));
+  }
+  if (decoding != nullptr) {
     TARE_ASSIGN_OR_RETURN(out->decoder_, decoding->tile_decoder());
   }
-  Status started = out->start(device, label, advance);
+  Status started = out->start(label, advance);
   if (started.code() == Code::exhausted && out->decoder_ != nullptr) {  // without room to decode in, the host decodes
-    for (auto& coded : out->coded_) coded.reset();
+    for (Input& input : out->inputs_) input.coded.reset();
     out->plain_.reset(), out->decoder_.reset();
-    started = out->start(device, label, advance);
+    started = out->start(label, advance);
   }
   TARE_RETURN_IF_ERROR(std::move(started));
   return out;
 }
 
-Status StagedInputs::start(Device& device, std::string_view label, const std::function<void(int64_t)>& advance) {
+Status StagedInputs::start(std::string_view label, const std::function<void(int64_t)>& advance) {
   int64_t decoded = 0, longest = 0, all = 0;
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    const int64_t plain = plain_bytes_of(*weights_[i].info);
-    const int64_t bytes = coded_[i] != nullptr ? coded_[i]->bytes() : plain;
-    if (coded_[i] != nullptr) decoded = std::max(decoded, plain);
+  WeightFeed::Ring ring{.on_device = false};
+  for (const Input& input : inputs_) {
+    const int64_t plain = plain_bytes_of(*input.weight.info);
+    if (input.coded != nullptr && input.weight.resident == nullptr) decoded = std::max(decoded, plain);
+    const bool checked = is_checked(input.weight);
+    if (!checked && input.coded == nullptr && input.weight.resident != nullptr) continue;  // needs no ring
+    (checked ? ring.on_host : ring.on_device) = true;
+    const int64_t bytes = checked ? input.weight.stored->bytes : input.coded != nullptr ? input.coded->bytes() : plain;
     longest = std::max(longest, bytes), all += bytes;
   }
   if (decoded > 0) {
-    TARE_ASSIGN_OR_RETURN(plain_, device.allocate(static_cast<size_t>(decoded), Purpose::staging, label));
+    TARE_ASSIGN_OR_RETURN(plain_, device_->allocate(static_cast<size_t>(decoded), Purpose::staging, label));
   }
-  const int64_t ring = std::max(longest, std::min(all, kLeastRing));
+  ring.bytes = std::max(longest, std::min(all, kLeastRing));
   TARE_ASSIGN_OR_RETURN(feed_, WeightFeed::create(
-                                   device, std::ssize(weights_), ring, label,
-                                   [this](int64_t i) { return open(static_cast<size_t>(i)); }, advance));
+                                   *device_, std::ssize(inputs_), ring, label,
+                                   [this](int64_t i) { return open(inputs_[static_cast<size_t>(i)]); }, advance));
   return {};
 }
 
-Result<FeedInput> StagedInputs::open(size_t i) { return coded_[i] != nullptr ? tiles(*coded_[i]) : rows(weights_[i]); }
+Result<FeedInput> StagedInputs::open(Input& input) const {
+  const Weight& w = input.weight;
+  if (w.resident != nullptr) {
+    const int64_t bytes = w.stored ? w.stored->bytes : plain_bytes_of(*w.info);
+    TARE_ASSIGN_OR_RETURN(input.buffer, device_->allocate(static_cast<size_t>(bytes), Purpose::weights, label_));
+  }
+  if (input.coded != nullptr) return tiles(*input.coded);
+  FeedInput out = w.stored ? stored(w) : rows(w);
+  if (input.buffer != nullptr) out.to = static_cast<std::byte*>(input.buffer->data());
+  return out;
+}
 
 FeedInput StagedInputs::rows(const Weight& weight) const {
   const WeightInfo& info = *weight.info;
@@ -68,10 +91,27 @@ FeedInput StagedInputs::rows(const Weight& weight) const {
   for (int64_t row = 0; row < info.outputs(); row += step) out.cuts.push_back(row * row_bytes);
   out.cuts.push_back(info.outputs() * row_bytes);
   out.plain_bytes = out.cuts.back();
-  out.fill = [source = source_, weight, step](size_t chunk, std::byte* to) {
+  out.fill = [source = source_, decl = weight.decl, info = weight.info, step](size_t chunk, std::byte* to) {
     const int64_t row = static_cast<int64_t>(chunk) * step;
-    return source->read(*weight.decl, *weight.info, row, std::min(weight.info->outputs(), row + step), to);
+    return source->read(*decl, *info, row, std::min(info->outputs(), row + step), to);
   };
+  return out;
+}
+
+FeedInput StagedInputs::stored(const Weight& weight) const {
+  const LaidOutWeight& from = *weight.stored;
+  FeedInput out;
+  for (int64_t at = 0; at < from.bytes; at += kChunk) out.cuts.push_back(at);
+  out.cuts.push_back(from.bytes);
+  out.plain_bytes = plain_bytes_of(*weight.info);
+  out.fill = [&from](size_t chunk, std::byte* to) {
+    const int64_t at = static_cast<int64_t>(chunk) * kChunk;
+    return from.read(at, {to, static_cast<size_t>(std::min(kChunk, from.bytes - at))});
+  };
+  if (is_checked(weight))
+    out.check = [&weight](std::span<const std::byte> bytes) {
+      return check_laid_out(*weight.info, *weight.resident, *weight.stored, bytes.data());
+    };
   return out;
 }
 
@@ -92,20 +132,27 @@ Result<FeedInput> StagedInputs::tiles(CodedTiles& coded) const {
   return out;
 }
 
-Result<const void*> StagedInputs::next(Stream& stream) {
+Result<StagedInputs::Arrived> StagedInputs::next(Stream& stream) {
   TARE_ASSIGN_OR_RETURN(const std::byte* const arrived, feed_->next());
-  CodedTiles* const coded = coded_[at_].get();
-  if (coded == nullptr) return static_cast<const void*>(arrived);
-  TARE_RETURN_IF_ERROR(
-      decoder_->decode(stream, coded->matrix(), coded->begins(), arrived, plain_->data()).in(coded->name()));
-  decoded_bytes_ += coded->matrix().plain_bytes();
-  return static_cast<const void*>(plain_->data());
+  Input& input = inputs_[at_];
+  Arrived out;
+  out.buffer = std::move(input.buffer);
+  if (CodedTiles* const coded = input.coded.get()) {
+    void* const to = out.buffer != nullptr ? out.buffer->data() : plain_->data();
+    TARE_RETURN_IF_ERROR(decoder_->decode(stream, coded->matrix(), coded->begins(), arrived, to).in(coded->name()));
+    decoded_bytes_ += coded->matrix().plain_bytes();
+    if (out.buffer == nullptr) out.rows = to;
+  } else if (out.buffer == nullptr) {
+    out.rows = arrived;
+  }
+  return out;
 }
 
 Status StagedInputs::done(Stream& stream) {
-  if (coded_[at_] != nullptr) TARE_RETURN_IF_ERROR(decoder_->check(stream).in(coded_[at_]->name()));
+  Input& input = inputs_[at_];
+  if (input.coded != nullptr) TARE_RETURN_IF_ERROR(decoder_->check(stream).in(input.coded->name()));
   feed_->release();
-  coded_[at_].reset();
+  input.coded.reset();
   ++at_;
   return {};
 }

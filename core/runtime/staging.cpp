@@ -38,52 +38,34 @@ std::unique_ptr<CpuParallel> make_host_threads(int32_t threads) {
   return std::make_unique<HostThreads>(threads);
 }
 
-Result<std::unique_ptr<Uploader>> Uploader::create(Device& device, int32_t workers) {
+Result<std::unique_ptr<Uploader>> Uploader::create(Device& device) {
   auto out = std::unique_ptr<Uploader>(new Uploader(device));
   TARE_ASSIGN_OR_RETURN(out->stream_, device.create_stream());
-  auto* pinned = static_cast<PinnedMemory*>(device.query(PinnedMemory::kInterface));
-  out->workers_.resize(static_cast<size_t>(std::max(workers, 1)));
-  for (Worker& worker : out->workers_)
-    for (Slot& slot : worker.slots) {
-      if (pinned == nullptr) {
-        slot.pageable.resize(kChunkBytes);
-        continue;
-      }
-      TARE_ASSIGN_OR_RETURN(slot.pinned, pinned->allocate_pinned(kChunkBytes));
-    }
   return out;
 }
 
-Result<std::byte*> Uploader::room(int32_t worker) {
-  Worker& w = workers_[static_cast<size_t>(worker)];
-  Slot& slot = w.slots[w.now];
+Result<std::byte*> Uploader::room(Slot& slot) {
   if (slot.sent != nullptr) TARE_RETURN_IF_ERROR(slot.sent->wait());
-  return slot.data();
-}
-
-Status Uploader::send(int32_t worker, void* to_device, size_t bytes) {
-  Worker& w = workers_[static_cast<size_t>(worker)];
-  Slot& slot = w.slots[w.now];
-  w.now = 1 - w.now;
-  const std::lock_guard lock(mutex_);
-  TARE_RETURN_IF_ERROR(device_.copy_in(*stream_, to_device, slot.data(), bytes));
-  TARE_ASSIGN_OR_RETURN(slot.sent, stream_->record());
-  return {};
+  if (slot.pinned != nullptr) return static_cast<std::byte*>(slot.pinned->data());
+  if (auto* pinned = static_cast<PinnedMemory*>(device_.query(PinnedMemory::kInterface))) {
+    TARE_ASSIGN_OR_RETURN(slot.pinned, pinned->allocate_pinned(kChunkBytes));
+    return static_cast<std::byte*>(slot.pinned->data());
+  }
+  slot.pageable.resize(kChunkBytes);
+  return slot.pageable.data();
 }
 
 Status Uploader::copy(void* to_device, const void* from, size_t bytes) {
   for (size_t at = 0; at < bytes; at += kChunkBytes) {
     const size_t n = std::min(kChunkBytes, bytes - at);
-    TARE_ASSIGN_OR_RETURN(std::byte* const place, room(0));
+    Slot& slot = slots_[now_];
+    now_ = 1 - now_;
+    TARE_ASSIGN_OR_RETURN(std::byte* const place, room(slot));
     std::memcpy(place, static_cast<const std::byte*>(from) + at, n);
-    TARE_RETURN_IF_ERROR(send(0, static_cast<std::byte*>(to_device) + at, n));
+    TARE_RETURN_IF_ERROR(device_.copy_in(*stream_, static_cast<std::byte*>(to_device) + at, place, n));
+    TARE_ASSIGN_OR_RETURN(slot.sent, stream_->record());
   }
   return {};
-}
-
-Result<std::unique_ptr<Event>> Uploader::mark() {
-  const std::lock_guard lock(mutex_);
-  return stream_->record();
 }
 
 Status Uploader::finish() { return stream_->synchronize(); }

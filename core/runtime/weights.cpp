@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "core/runtime/staged_inputs.hpp"
+#include "core/runtime/staging.hpp"
 
 namespace tare {
 namespace {
@@ -53,7 +54,7 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
   for (size_t w = 0; w < layouts.size(); ++w) {
     TARE_ASSIGN_OR_RETURN(
         auto way, WeightOnItsWay::prepare(program.weights[w], out->infos_[w], *layouts[w], source, registry, parallel));
-    out->count(static_cast<int32_t>(w), way);
+    out->count(static_cast<int32_t>(w), facts_of(way));
     offsets.push_back(total);
     total += aligned(way.bytes());
     ways.push_back(std::move(way));
@@ -78,16 +79,20 @@ Result<std::unique_ptr<ResidentWeights>> ResidentWeights::load(const Program& pr
   return out;
 }
 
-void ResidentWeights::count(int32_t weight, const WeightOnItsWay& loaded) {
-  notes_.push_back(loaded.note());
-  if (!loaded.pays()) fell_back_.push_back(weight);
-  num_copied_ += loaded.is_copied(), num_reordered_ += loaded.is_reordered();
+ResidentWeights::Facts ResidentWeights::facts_of(const WeightOnItsWay& way) {
+  return {way.note(), way.pays(), way.is_copied(), way.is_reordered()};
+}
+
+void ResidentWeights::count(int32_t weight, Facts facts) {
+  notes_.push_back(std::move(facts.note));
+  if (!facts.pays) fell_back_.push_back(weight);
+  num_copied_ += facts.is_copied, num_reordered_ += facts.is_reordered;
 }
 
 std::unique_ptr<CodedTiles> PlainWeights::coded(const WeightDecl&, const WeightInfo&) const { return nullptr; }
 
-// A weight after the other: laid out by the device itself where its layout can, from plain numbers that are on their
-// way while those before are worked on; otherwise laid out, or copied from a file that has it so, in host memory and
+// A weight after the other, while the next ones are on their way: laid out by the device itself where its layout can;
+// sent to its place where rows, or what a file holds, are what it will be there; otherwise laid out in host memory and
 // sent. Each has a device buffer of its own, of exactly its bytes.
 Status ResidentWeights::load_staged(const Program& program, std::span<const Layout* const> layouts,
                                     const Registry& registry, Device& device, const PlainWeights& source,
@@ -97,65 +102,81 @@ Status ResidentWeights::load_staged(const Program& program, std::span<const Layo
     const std::lock_guard lock(telling);
     if (told) told(bytes);
   };
-  const auto threads = make_host_threads(0);
-  TARE_ASSIGN_OR_RETURN(const auto uploader, Uploader::create(device, 1));
+  TARE_ASSIGN_OR_RETURN(const auto uploader, Uploader::create(device));
+  Stream& stream = uploader->stream();
   std::map<const Layout*, std::unique_ptr<DeviceEncoder>> encoders;
   std::vector<StagedInputs::Weight> staged;
-  std::vector<DeviceEncoder*> encoder_of(layouts.size());  // null: laid out in host memory
+  std::vector<bool> is_staged(layouts.size());  // the others: laid out in host memory
+  std::vector<Facts> facts(layouts.size());
   for (size_t w = 0; w < layouts.size(); ++w) {
-    auto at = encoders.find(layouts[w]);
-    if (at == encoders.end()) {
-      TARE_ASSIGN_OR_RETURN(auto made, layouts[w]->device_encoder(device));
-      at = encoders.emplace(layouts[w], std::move(made)).first;
+    const Layout& layout = *layouts[w];
+    StagedInputs::Weight weight{&program.weights[w], &infos_[w]};
+    TARE_ASSIGN_OR_RETURN(weight.stored, source.laid_out(program.weights[w], infos_[w]));
+    if (weight.stored) {
+      if (weight.stored->bytes == 0 || !is_as_wanted(infos_[w], *weight.stored, layout)) continue;
+      weight.resident = &layout;
+      facts[w] = {.note = weight.stored->note, .pays = !weight.stored->fell_back, .is_copied = true};
+    } else if (!StagedInputs::takes(infos_[w])) {
+      continue;
+    } else if (layout.id() == kPlainRows) {
+      weight.resident = &layout;
+    } else {
+      auto at = encoders.find(&layout);
+      if (at == encoders.end()) {
+        TARE_ASSIGN_OR_RETURN(auto made, layout.device_encoder(device));
+        at = encoders.emplace(&layout, std::move(made)).first;
+      }
+      if (at->second == nullptr) continue;
     }
-    if (at->second == nullptr || !StagedInputs::takes(infos_[w])) continue;
-    TARE_ASSIGN_OR_RETURN(const auto stored, source.laid_out(program.weights[w], infos_[w]));
-    if (stored) continue;
-    encoder_of[w] = at->second.get();
-    staged.push_back({&program.weights[w], &infos_[w]});
+    is_staged[w] = true;
+    staged.push_back(std::move(weight));
   }
   std::unique_ptr<StagedInputs> inputs;
   if (!staged.empty()) {
     TARE_ASSIGN_OR_RETURN(inputs, StagedInputs::create(device, std::move(staged), source, label, advance));
   }
+  std::unique_ptr<CpuParallel> threads;
   AlignedBytes laid_out;
-  heads_.resize(layouts.size());
   for (size_t w = 0; w < layouts.size(); ++w) {
-    const WeightDecl& decl = program.weights[w];
-    const WeightInfo& info = infos_[w];
     const Layout& layout = *layouts[w];
     std::unique_ptr<Buffer> buffer;
-    if (encoder_of[w] != nullptr) {
-      TARE_ASSIGN_OR_RETURN(const void* const plain, inputs->next(uploader->stream()));
-      TARE_ASSIGN_OR_RETURN(auto encoded, encoder_of[w]->encode(uploader->stream(), info, plain, label));
-      TARE_RETURN_IF_ERROR(inputs->done(uploader->stream()));
-      buffer = std::move(encoded.buffer);
-      notes_.push_back(std::move(encoded.note));
-      if (!encoded.pays) fell_back_.push_back(static_cast<int32_t>(w));
+    if (is_staged[w]) {
+      TARE_ASSIGN_OR_RETURN(StagedInputs::Arrived arrived, inputs->next(stream));
+      buffer = std::move(arrived.buffer);
+      if (buffer == nullptr) {
+        TARE_ASSIGN_OR_RETURN(auto encoded, encoders.at(&layout)->encode(stream, infos_[w], arrived.rows, label));
+        buffer = std::move(encoded.buffer);
+        facts[w] = {.note = std::move(encoded.note), .pays = encoded.pays};
+      }
+      TARE_RETURN_IF_ERROR(inputs->done(stream));
     } else {
-      TARE_ASSIGN_OR_RETURN(const auto way,
-                            WeightOnItsWay::prepare(decl, info, layout, source, registry, threads.get()));
+      if (threads == nullptr) threads = make_host_threads(0);
+      TARE_ASSIGN_OR_RETURN(const auto way, WeightOnItsWay::prepare(program.weights[w], infos_[w], layout, source,
+                                                                    registry, threads.get()));
       const std::span<std::byte> bytes = laid_out.room(std::max<int64_t>(way.bytes(), 1));
       TARE_RETURN_IF_ERROR(way.write(bytes.data(), threads.get(), advance));
       TARE_RETURN_IF_ERROR(way.check(bytes.data()));
       TARE_ASSIGN_OR_RETURN(buffer, device.allocate(bytes.size(), Purpose::weights, label));
       TARE_RETURN_IF_ERROR(uploader->copy(buffer->data(), bytes.data(), bytes.size()));
-      count(static_cast<int32_t>(w), way);
+      facts[w] = facts_of(way);
     }
-    const auto bytes = static_cast<int64_t>(buffer->bytes());
-    heads_[w].resize(static_cast<size_t>(std::min(bytes, kWeightHeadBytes)));
-    TARE_RETURN_IF_ERROR(device.copy_out(uploader->stream(), heads_[w].data(), buffer->data(), heads_[w].size()));
-    TARE_RETURN_IF_ERROR(uploader->finish());
-    views_.push_back({.data = buffer->data(),
-                      .bytes = bytes,
-                      .layout = layout.id(),
-                      .info = &info,
-                      .decoder = &layout,
-                      .head = heads_[w].data()});
-    bytes_ += bytes;
+    count(static_cast<int32_t>(w), std::move(facts[w]));
+    bytes_ += static_cast<int64_t>(buffer->bytes());
     buffers_.push_back(std::move(buffer));
   }
-  return {};
+  heads_.resize(layouts.size());
+  for (size_t w = 0; w < layouts.size(); ++w) {
+    const Buffer& buffer = *buffers_[w];
+    heads_[w].resize(std::min(buffer.bytes(), static_cast<size_t>(kWeightHeadBytes)));
+    TARE_RETURN_IF_ERROR(device.copy_out(stream, heads_[w].data(), buffer.data(), heads_[w].size()));
+    views_.push_back({.data = buffer.data(),
+                      .bytes = static_cast<int64_t>(buffer.bytes()),
+                      .layout = layouts[w]->id(),
+                      .info = &infos_[w],
+                      .decoder = layouts[w],
+                      .head = heads_[w].data()});
+  }
+  return uploader->finish();
 }
 
 }  // namespace tare

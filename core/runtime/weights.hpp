@@ -36,7 +36,13 @@ class ResidentWeights {
   // For devices that the host does not read.
   Status load_staged(const Program& program, std::span<const Layout* const> layouts, const Registry& registry,
                      Device& device, const PlainWeights& source, std::string_view label, const Advance& advance);
-  void count(int32_t weight, const WeightOnItsWay& loaded);
+  // What became of a weight.
+  struct Facts {
+    std::string note = {};
+    bool pays = true, is_copied = false, is_reordered = false;
+  };
+  static Facts facts_of(const WeightOnItsWay& way);
+  void count(int32_t weight, Facts facts);
 
   std::vector<WeightInfo> infos_;
   std::vector<WeightView> views_;

@@ -99,6 +99,8 @@ inline constexpr int kTensorUint64 = 4, kTensorBf16 = 9, kSwizzleNone = 0, kSwiz
   X(cuMemSetAccess, (CuAddress, size_t, const CuMemoryAccess*, size_t))                                    \
   X(cuMemHostAlloc, (void**, size_t, uint32_t))                                                            \
   X(cuMemFreeHost, (void*))                                                                                \
+  X(cuMemHostRegister_v2, (void*, size_t, uint32_t))                                                       \
+  X(cuMemHostUnregister, (void*))                                                                          \
   X(cuMemcpyHtoDAsync_v2, (CuAddress, const void*, size_t, CuStream))                                      \
   X(cuMemcpyDtoHAsync_v2, (void*, CuAddress, size_t, CuStream))                                            \
   X(cuMemsetD8Async, (CuAddress, unsigned char, size_t, CuStream))                                         \
@@ -119,6 +121,7 @@ inline constexpr int kTensorUint64 = 4, kTensorBf16 = 9, kSwizzleNone = 0, kSwiz
   X(cuLaunchKernelEx, (const CuLaunchConfig*, CuFunction, void**, void**))                                 \
   X(cuOccupancyMaxActiveClusters, (int*, CuFunction, const CuLaunchConfig*))                               \
   X(cuGraphInstantiateWithFlags, (CuGraphExec*, CuGraph, uint64_t))                                        \
+  X(cuGraphUpload, (CuGraphExec, CuStream))                                                                \
   X(cuGraphLaunch, (CuGraphExec, CuStream))                                                                \
   X(cuGraphExecDestroy, (CuGraphExec))                                                                     \
   X(cuGraphDestroy, (CuGraph))                                                                             \

@@ -1,5 +1,7 @@
 #include "plugins/device_cuda/memory.hpp"
 
+#include <sys/mman.h>
+
 #include <string>
 #include <utility>
 
@@ -72,6 +74,43 @@ class PinnedBuffer final : public Buffer {
   const size_t bytes_;
 };
 
+// Huge pages, touched by the calling thread and then registered: several times faster than cuMemHostAlloc, which pins
+// page by page, and what several threads ask for is zeroed by all of them.
+class RegisteredBuffer final : public Buffer {
+ public:
+  static constexpr size_t kPage = size_t{2} << 20;
+  // Null: not here.
+  static std::unique_ptr<RegisteredBuffer> create(ContextRef context, size_t bytes) {
+    const size_t mapped = (bytes + kPage - 1) / kPage * kPage + kPage;  // one more, to align by
+    void* const base = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return nullptr;
+    const auto aligned = (reinterpret_cast<uintptr_t>(base) + kPage - 1) / kPage * kPage;
+    auto* const data = reinterpret_cast<std::byte*>(aligned);
+    ::madvise(data, mapped - kPage, MADV_HUGEPAGE);
+    for (size_t at = 0; at < bytes; at += 4096) data[at] = std::byte{0};
+    if (context->enter().cuMemHostRegister_v2(data, bytes, 0) != 0) {
+      ::munmap(base, mapped);
+      return nullptr;
+    }
+    return std::unique_ptr<RegisteredBuffer>(new RegisteredBuffer(std::move(context), base, mapped, data, bytes));
+  }
+  ~RegisteredBuffer() override {
+    context_->enter().cuMemHostUnregister(data_);
+    ::munmap(base_, mapped_);
+  }
+  void* data() const noexcept override { return data_; }
+  size_t bytes() const noexcept override { return bytes_; }
+
+ private:
+  RegisteredBuffer(ContextRef context, void* base, size_t mapped, void* data, size_t bytes)
+      : context_(std::move(context)), base_(base), mapped_(mapped), data_(data), bytes_(bytes) {}
+  const ContextRef context_;
+  void* const base_;
+  const size_t mapped_;
+  void* const data_;
+  const size_t bytes_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<AddressRange>> DeviceMemory::range_for(Purpose purpose) {
@@ -92,6 +131,7 @@ Result<std::shared_ptr<AddressRange>> DeviceMemory::range_for(Purpose purpose) {
 }
 
 Result<std::unique_ptr<Buffer>> DeviceMemory::allocate(size_t bytes, Purpose purpose, std::string_view label) {
+  const std::shared_lock steady(steady_);
   TARE_ASSIGN_OR_RETURN(Reservation reservation, Reservation::take(ledger_, bytes, purpose, label));
   const std::string doing = text(bytes, " bytes for ", label);
   if (purpose == Purpose::weights || purpose == Purpose::state) {
@@ -108,6 +148,9 @@ Result<std::unique_ptr<Buffer>> DeviceMemory::allocate(size_t bytes, Purpose pur
 }
 
 Result<std::unique_ptr<Buffer>> DeviceMemory::allocate_pinned(size_t bytes) {
+  if (bytes >= RegisteredBuffer::kPage)
+    if (auto registered = RegisteredBuffer::create(context_, bytes))
+      return std::unique_ptr<Buffer>(std::move(registered));
   const Driver& d = context_->enter();
   void* data = nullptr;
   TARE_RETURN_IF_ERROR(

@@ -4,6 +4,7 @@
 #include <array>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <string_view>
 
 #include "core/api/ledger.hpp"
@@ -18,6 +19,8 @@ class DeviceMemory {
   // Refused by the ledger or the driver: with figures, and nothing stays allocated.
   Result<std::unique_ptr<Buffer>> allocate(size_t bytes, Purpose purpose, std::string_view label);
   Result<std::unique_ptr<Buffer>> allocate_pinned(size_t bytes);
+  // As long as it lives nobody allocates here: for those who see by the driver's free memory what something took.
+  std::unique_lock<std::shared_mutex> hold() { return std::unique_lock(steady_); }
 
  private:
   // The range for weights or for state; null where the device cannot map memory.
@@ -25,6 +28,7 @@ class DeviceMemory {
 
   const ContextRef context_;
   const std::shared_ptr<Ledger> ledger_;
+  std::shared_mutex steady_;
   std::mutex mutex_;
   std::array<std::shared_ptr<AddressRange>, 2> ranges_;  // of weights, of state; reserved when first wanted
   bool plain_ = false;                                   // the device cannot map memory

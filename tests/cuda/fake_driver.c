@@ -1,6 +1,7 @@
 // A CUDA driver that has one GPU and computes nothing: device memory is host memory, kernels are accepted and ignored. With it the host
 // side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE,
-// FAKE_CUDA_NAME, FAKE_CUDA_MAJOR and _MINOR (9 and 0: sm_90a), FAKE_CUDA_NO_MAPPING (1: no virtual memory management). Two kernels are
+// FAKE_CUDA_NAME, FAKE_CUDA_MAJOR and _MINOR (9 and 0: sm_90a), FAKE_CUDA_NO_MAPPING (1: no virtual memory management),
+// FAKE_CUDA_GRAPH_BYTES (device memory of a graph), FAKE_CUDA_NO_REGISTER (an error of cuMemHostRegister). Two kernels are
 // not ignored: count_differences of the products' bench counts, and one whose name contains FAKE_CUDA_WRONG and whose first parameter is
 // LinearArguments (portable.cuh) writes a wrong number.
 #define _GNU_SOURCE
@@ -88,6 +89,8 @@ API cuMemUnmap(Address address, size_t bytes) {
 }
 API cuMemHostAlloc(void** data, size_t bytes, unsigned flags) { return *data = malloc(bytes), (int)flags * 0; }
 API cuMemFreeHost(void* data) { return free(data), 0; }
+API cuMemHostRegister_v2(void* data, size_t bytes, unsigned flags) { return data && bytes && !flags ? (int)setting("FAKE_CUDA_NO_REGISTER", 0) : 1; }
+API cuMemHostUnregister(void* data) { return data ? 0 : 1; }
 API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t bytes, Handle stream) { return memcpy((void*)to, from, bytes), stream ? 0 : 1; }
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t bytes, Handle stream) { return memcpy(to, (void*)from, bytes), stream ? 0 : 1; }
 API cuMemsetD8Async(Address to, unsigned char value, size_t bytes, Handle stream) { return memset((void*)to, value, bytes), stream ? 0 : 1; }
@@ -124,9 +127,18 @@ API cuLaunchKernelEx(const void* config, Handle function, void** arguments, void
   return config && function && arguments && !extra ? 0 : 1;
 }
 API cuOccupancyMaxActiveClusters(int* clusters, Handle function, const void* config) { return *clusters = 66, function && config ? 0 : 1; }
-API cuGraphInstantiateWithFlags(Handle* exec, Handle graph, uint64_t flags) { return *exec = (Handle)7, graph ? (int)flags * 0 : 1; }
+// A graph takes half of FAKE_CUDA_GRAPH_BYTES when it is made and half when it is uploaded.
+API cuGraphInstantiateWithFlags(Handle* exec, Handle graph, uint64_t flags) {
+  size_t* taken = malloc(sizeof *taken);
+  *taken = (size_t)setting("FAKE_CUDA_GRAPH_BYTES", 0) / 2, used += *taken;
+  return *exec = taken, graph ? (int)flags * 0 : 1;
+}
+API cuGraphUpload(Handle exec, Handle stream) {
+  const size_t more = (size_t)setting("FAKE_CUDA_GRAPH_BYTES", 0) / 2;
+  return *(size_t*)exec += more, used += more, stream ? 0 : 1;
+}
 API cuGraphLaunch(Handle exec, Handle stream) { return exec && stream ? 0 : 1; }
-API cuGraphExecDestroy(Handle exec) { return exec ? 0 : 1; }
+API cuGraphExecDestroy(Handle exec) { return used -= *(size_t*)exec, free(exec), 0; }
 API cuGraphDestroy(Handle graph) { return graph ? 0 : 1; }
 API cuTensorMapEncodeTiled(void* map, int type, unsigned rank, void* address, const uint64_t* sizes, const uint64_t* strides,
                            const unsigned* box, const unsigned* steps, int interleave, int swizzle, int promotion, int fill) {

@@ -25,11 +25,12 @@ struct Options {
   std::vector<std::string> models, plugins, nvrtc;
   std::string layout = "w12", cache, out;
   int repeats = 5;
+  bool whole_models = true;
 };
 
-// GB/s of copies of 4 MiB from pinned memory, as loading sends them: the limit.
+// GB/s of copies of 4 MiB from pinned memory: the limit.
 double bus_rate(Device& device) {
-  constexpr size_t kChunk = Uploader::kChunkBytes, kChunks = 64, kRounds = 32;
+  constexpr size_t kChunk = size_t{4} << 20, kChunks = 64, kRounds = 32;
   auto* pinned = static_cast<PinnedMemory*>(device.query(PinnedMemory::kInterface));
   const auto host = must(pinned->allocate_pinned(kChunk * kChunks));
   std::fill_n(static_cast<char*>(host->data()), kChunk * kChunks, 1);
@@ -53,30 +54,37 @@ double bus_rate(Device& device) {
 double host_seconds(const Program& program, const PlainWeights& source) {
   struct Chunk {
     size_t weight;
-    int64_t first, last;  // tiles or rows
+    int64_t first, last;  // tiles or rows, or bytes
   };
   std::vector<Chunk> chunks;
   std::vector<WeightInfo> infos;
   std::vector<std::unique_ptr<CodedTiles>> coded;
+  std::vector<std::optional<LaidOutWeight>> stored;
   const double start = now();
   for (size_t w = 0; w < program.weights.size(); ++w) {
     infos.push_back(weight_info(program, static_cast<int32_t>(w)));
     coded.push_back(source.coded(program.weights[w], infos[w]));
     if (coded[w] != nullptr) must(coded[w]->open());
+    stored.push_back(must(source.laid_out(program.weights[w], infos[w])));
     const int64_t row_bytes = infos[w].inputs() * size_of(infos[w].dtype);
-    const int64_t count = coded[w] != nullptr ? coded[w]->matrix().tiles() : infos[w].outputs();
-    const int64_t step = coded[w] != nullptr ? 96 : std::max<int64_t>(1, (4 << 20) / row_bytes);
+    const int64_t count = stored[w]             ? stored[w]->bytes
+                          : coded[w] != nullptr ? coded[w]->matrix().tiles()
+                                                : infos[w].outputs();
+    const int64_t step = stored[w]             ? PinnedSender::kChunkBytes
+                         : coded[w] != nullptr ? 22
+                                               : std::max<int64_t>(1, PinnedSender::kChunkBytes / row_bytes);
     for (int64_t at = 0; at < count; at += step) chunks.push_back({w, at, std::min(count, at + step)});
   }
   std::atomic<size_t> next = 0;
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < std::clamp(std::thread::hardware_concurrency(), 1u, 32u); ++t)
     threads.emplace_back([&] {
-      std::vector<std::byte> to(8 << 20);
+      std::vector<std::byte> to(4 << 20);
       for (size_t c; (c = next++) < chunks.size();) {
         const auto& [w, first, last] = chunks[c];
-        must(coded[w] != nullptr ? coded[w]->read(first, last, to.data())
-                                 : source.read(program.weights[w], infos[w], first, last, to.data()));
+        must(stored[w]             ? stored[w]->read(first, {to.data(), static_cast<size_t>(last - first)})
+             : coded[w] != nullptr ? coded[w]->read(first, last, to.data())
+                                   : source.read(program.weights[w], infos[w], first, last, to.data()));
       }
     });
   for (auto& t : threads) t.join();
@@ -101,7 +109,8 @@ void run(const Host& host, Device& device, const std::string& path, const Option
         const WeightInfo info = weight_info(program, static_cast<int32_t>(w));
         const auto coded = source.coded(program.weights[w], info);
         const int64_t bytes = info.outputs() * info.inputs() * size_of(info.dtype);
-        sent += coded != nullptr ? coded->bytes() : bytes, plain += bytes;
+        const auto stored = must(source.laid_out(program.weights[w], info));
+        sent += stored ? stored->bytes : coded != nullptr ? coded->bytes() : bytes, plain += bytes;
       }
       reads.push_back(host_seconds(program, source));  // the first brings the file into the page cache
       const double start = now();
@@ -110,10 +119,12 @@ void run(const Host& host, Device& device, const std::string& path, const Option
       loads.push_back(now() - start);
       resident = weights->bytes();
     }
+    if (!o.whole_models) continue;
     const double start = now();
     const LoadedModel model = must(load_model(host, std::move(planned), device, options));
     wholes.push_back(now() - start);
   }
+  if (wholes.empty()) wholes.push_back(0);
   const double seconds = median(loads), limit = static_cast<double>(sent) / bus * 1e-9;
   std::printf(
       "%s: weights %.3f s (%.3f to %.3f), sent %.2f GB at %.1f GB/s: %.0f %% of the bus; plain %.2f GB at %.1f GB/s; "
@@ -148,6 +159,8 @@ int main(int argc, char** argv) {
       o.cache = value();
     else if (arg == "--out")
       o.out = value();
+    else if (arg == "--weights-only")
+      o.whole_models = false;
     else if (arg == "--repeats")
       o.repeats = std::max(1, std::atoi(value().c_str()));
     else
@@ -155,7 +168,8 @@ int main(int argc, char** argv) {
   }
   if (o.models.empty()) {
     std::printf(
-        "usage: bench_load_cuda MODEL.. [--layout NAME] [--repeats N] [--plugins FOLDER] [--nvrtc FOLDER] "
+        "usage: bench_load_cuda MODEL.. [--layout NAME] [--repeats N] [--weights-only] [--plugins FOLDER] [--nvrtc "
+        "FOLDER] "
         "[--cache FOLDER] [--out FILE]; needs a CUDA device\n");
     return 2;
   }

@@ -47,8 +47,8 @@ struct Packed {
     TARE_ASSIGN_OR_RETURN(const auto stream, device.create_stream());
     int64_t wrong = 0;
     for (const auto& t : made) {
-      TARE_ASSIGN_OR_RETURN(const void* const rows, inputs->next(*stream));
-      wrong += std::memcmp(rows, t.bytes.data(), t.bytes.size()) != 0;
+      TARE_ASSIGN_OR_RETURN(const auto arrived, inputs->next(*stream));
+      wrong += std::memcmp(arrived.rows, t.bytes.data(), t.bytes.size()) != 0;
       TARE_RETURN_IF_ERROR(inputs->done(*stream));
     }
     if (decoded != nullptr) *decoded = inputs->decoded_bytes();
@@ -158,4 +158,132 @@ TEST_CASE("damage ends the loading with the tensor and the tile") {
   REQUIRE_FALSE(wrong.ok());
   CHECK(wrong.status().message().starts_with(m.path + ": tensor '"));
   CHECK(wrong.status().message().ends_with("': tile 0 is damaged: its planes do not end where they must"));
+}
+
+namespace {
+
+// A layout of which loading asks no more than its name and whether it takes bytes.
+class Named final : public Layout {
+ public:
+  explicit Named(std::string_view id) : id_(id) {}
+  std::string_view id() const noexcept override { return id_; }
+  Verdict supports(const WeightInfo&) const noexcept override { return Verdict::yes(); }
+  int64_t bytes(const WeightInfo& w) const noexcept override { return w.outputs() * w.inputs() * size_of(w.dtype); }
+  Status encode(const WeightInfo&, int64_t, int64_t, const void*, void*) const override { return {}; }
+  Status decode(const WeightInfo&, int64_t, int64_t, const void*, void*) const override { return {}; }
+  Verdict check(const WeightInfo&, std::span<const std::byte> in) const noexcept override {
+    return in.front() == std::byte{7} ? Verdict::yes() : Verdict::no("it does not begin with a 7");
+  }
+
+ private:
+  const std::string_view id_;
+};
+
+}  // namespace
+
+TEST_CASE("weights that stay as plain rows arrive in buffers of their own, of exactly their bytes") {
+  Packed m;
+  const Named rows("dense/rows");
+  for (const std::string& from : {m.model.path, m.path})
+    for (const bool decodes : {true, false}) {
+      CAPTURE(from);
+      StagingDevice device;
+      device.decodes = decodes;
+      const auto checkpoint = open_checkpoint(from, {});
+      REQUIRE(checkpoint.ok());
+      const CheckpointWeights source(*checkpoint->weights);
+      std::vector<StagedInputs::Weight> weights;
+      for (size_t i = 0; i < m.decls.size(); ++i) {
+        weights.push_back({&m.decls[i], &m.infos[i]});
+        if (i % 2 == 0) weights.back().resident = &rows;
+      }
+      auto inputs = StagedInputs::create(device, std::move(weights), source, "m/weights", {});
+      REQUIRE_MESSAGE(inputs.ok(), inputs.status().message());
+      const auto stream = std::move(*device.create_stream());
+      std::vector<std::unique_ptr<Buffer>> kept;
+      for (size_t i = 0; i < m.made.size(); ++i) {
+        auto arrived = (*inputs)->next(*stream);
+        REQUIRE_MESSAGE(arrived.ok(), arrived.status().message());
+        CHECK((arrived->buffer != nullptr) == (i % 2 == 0));
+        if (arrived->rows != nullptr)
+          CHECK(std::memcmp(arrived->rows, m.made[i].bytes.data(), m.made[i].bytes.size()) == 0);
+        REQUIRE((*inputs)->done(*stream).ok());
+        kept.push_back(std::move(arrived->buffer));
+      }
+      inputs->reset();
+      for (size_t i = 0; i < m.made.size(); i += 2) {
+        REQUIRE(kept[i]->bytes() == m.made[i].bytes.size());
+        CHECK(std::memcmp(kept[i]->data(), m.made[i].bytes.data(), m.made[i].bytes.size()) == 0);
+      }
+      kept.clear();
+      CHECK(device.in_use == 0);
+    }
+}
+
+TEST_CASE("weights that a file holds as the device has them are copied, and looked at first") {
+  Packed m;
+  const auto checkpoint = open_checkpoint(m.model.path, {});
+  REQUIRE(checkpoint.ok());
+  const CheckpointWeights source(*checkpoint->weights);
+  const Named coded("some/order"), rows("dense/rows");
+  const WeightInfo info{"w", DType::bf16, {4096, 513}, 1};  // of several chunks
+  std::string bytes(4096 * 513 * 2, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7 + i / 251);
+  const auto load = [&](const Layout& layout, char first) {
+    bytes[0] = first;
+    StagingDevice device;
+    LaidOutWeight stored;
+    stored.layout = layout.id(), stored.bytes = std::ssize(bytes);
+    stored.read = [&](int64_t at, std::span<std::byte> out) {
+      std::memcpy(out.data(), bytes.data() + at, out.size());
+      return Status();
+    };
+    auto inputs = StagedInputs::create(device, {{&m.decls[0], &info, &layout, stored}}, source, "m/weights", {});
+    REQUIRE(inputs.ok());
+    const auto stream = std::move(*device.create_stream());
+    Status status;
+    {
+      auto arrived = (*inputs)->next(*stream);
+      status = arrived.ok() ? Status() : arrived.status();
+      if (arrived.ok()) {
+        REQUIRE(arrived->buffer->bytes() == bytes.size());
+        CHECK(std::memcmp(arrived->buffer->data(), bytes.data(), bytes.size()) == 0);
+        CHECK(device.sent == std::ssize(bytes));
+        CHECK((*inputs)->done(*stream).ok());
+      }
+    }
+    inputs->reset();
+    CHECK(device.in_use == 0);
+    return status.message();
+  };
+  CHECK(load(coded, 7).empty());
+  CHECK(load(coded, 8) == "tensor 'w' cannot be taken as some/order: it does not begin with a 7");
+  CHECK(load(rows, 8).empty());  // numbers, whatever they are
+}
+
+TEST_CASE("a device without room for a weight says so, and keeps nothing") {
+  Packed m;
+  const auto checkpoint = open_checkpoint(m.model.path, {});
+  REQUIRE(checkpoint.ok());
+  const CheckpointWeights source(*checkpoint->weights);
+  const Named rows("dense/rows");
+  StagingDevice device;
+  device.budget = 1000;
+  std::vector<StagedInputs::Weight> weights;
+  for (size_t i = 0; i < m.decls.size(); ++i) weights.push_back({&m.decls[i], &m.infos[i], &rows});
+  auto inputs = StagedInputs::create(device, std::move(weights), source, "m/weights", {});
+  REQUIRE(inputs.ok());
+  const auto stream = std::move(*device.create_stream());
+  Status status;
+  std::vector<std::unique_ptr<Buffer>> kept;
+  for (size_t i = 0; i < m.made.size() && status.ok(); ++i) {
+    auto arrived = (*inputs)->next(*stream);
+    status = arrived.ok() ? (*inputs)->done(*stream) : arrived.status();
+    if (arrived.ok()) kept.push_back(std::move(arrived->buffer));
+  }
+  CHECK(status.code() == Code::exhausted);
+  CHECK(status.message().starts_with("m/weights: no room for "));
+  inputs->reset();
+  kept.clear();
+  CHECK(device.in_use == 0);
 }
