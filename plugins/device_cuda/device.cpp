@@ -86,9 +86,19 @@ CuStream native_of(Stream& stream) { return static_cast<CudaStream&>(stream).nat
 
 class RecordedGraph final : public RecordedWork {
  public:
-  RecordedGraph(ContextRef context, CuGraphExec graph, std::vector<std::shared_ptr<LoadedKernel>> kernels)
-      : context_(std::move(context)), graph_(graph), kernels_(std::move(kernels)) {}
-  ~RecordedGraph() override { context_->enter().cuGraphExecDestroy(graph_); }
+  static constexpr const char* kLabel = "recorded steps";
+  // `bytes`: reserved for it in the ledger.
+  RecordedGraph(ContextRef context, CuGraphExec graph, std::vector<std::shared_ptr<LoadedKernel>> kernels,
+                std::shared_ptr<Ledger> ledger, int64_t bytes)
+      : context_(std::move(context)),
+        graph_(graph),
+        kernels_(std::move(kernels)),
+        ledger_(std::move(ledger)),
+        bytes_(bytes) {}
+  ~RecordedGraph() override {
+    context_->enter().cuGraphExecDestroy(graph_);
+    ledger_->release(bytes_, Purpose::graphs, kLabel);
+  }
   Status launch(Stream& stream) override {
     const Driver& d = context_->enter();
     return d.check(d.cuGraphLaunch(graph_, native_of(stream)), "cuGraphLaunch");
@@ -98,6 +108,8 @@ class RecordedGraph final : public RecordedWork {
   const ContextRef context_;
   const CuGraphExec graph_;
   const std::vector<std::shared_ptr<LoadedKernel>> kernels_;  // a graph does not keep its modules loaded by itself
+  const std::shared_ptr<Ledger> ledger_;
+  const int64_t bytes_;
 };
 
 // The driver's launch description; holds the attributes that it points to.
@@ -248,10 +260,24 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
     CuGraphExec exec = nullptr;
     auto kernels = static_cast<CudaStream&>(stream).stop_recording();
     TARE_RETURN_IF_ERROR(d.check(d.cuStreamEndCapture(native_of(stream), &graph), "cuStreamEndCapture"));
-    const CuResult made = d.cuGraphInstantiateWithFlags(&exec, graph, 0);
+    // The driver does not say what a graph takes: it is what becomes less meanwhile. Uploading takes now what the first
+    // launch would.
+    const auto held = memory_.hold();
+    size_t before = 0, after = 0, total = 0;
+    CuResult made = d.cuMemGetInfo_v2(&before, &total);
+    if (made == 0) made = d.cuGraphInstantiateWithFlags(&exec, graph, 0);
     d.cuGraphDestroy(graph);
     TARE_RETURN_IF_ERROR(d.check(made, "cuGraphInstantiateWithFlags"));
-    return std::unique_ptr<RecordedWork>(std::make_unique<RecordedGraph>(context_, exec, std::move(kernels)));
+    Status status = d.check(d.cuGraphUpload(exec, native_of(stream)), "cuGraphUpload");
+    if (status.ok()) status = d.check(d.cuMemGetInfo_v2(&after, &total), "cuMemGetInfo");
+    const auto bytes = static_cast<int64_t>(before > after ? before - after : 0);
+    if (status.ok()) status = ledger_->reserve(bytes, Purpose::graphs, RecordedGraph::kLabel);
+    if (!status.ok()) {
+      d.cuGraphExecDestroy(exec);
+      return status;
+    }
+    return std::unique_ptr<RecordedWork>(
+        std::make_unique<RecordedGraph>(context_, exec, std::move(kernels), ledger_, bytes));
   }
   Result<float> elapsed_ms(Event& first, Event& second) override {
     const Driver& d = context_->enter();

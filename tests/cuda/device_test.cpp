@@ -170,6 +170,22 @@ TEST_CASE("weights that the driver has no memory for are refused with the call, 
   CHECK((*device)->allocate(3 * kUnit, Purpose::weights, "model/weights").ok());
 }
 
+TEST_CASE("pinned memory of any size can be filled, where memory cannot be registered too") {
+  for (const char* error : {"0", "801"}) {
+    const Setting refused("FAKE_CUDA_NO_REGISTER", error);
+    auto device = cuda::make_provider(kFake)->open("cuda:0", {});
+    REQUIRE(device.ok());
+    auto* pinned = static_cast<PinnedMemory*>((*device)->query(PinnedMemory::kInterface));
+    REQUIRE(pinned != nullptr);
+    for (const size_t bytes : {size_t{1}, kUnit, 3 * kUnit + 17}) {
+      const auto buffer = pinned->allocate_pinned(bytes);
+      REQUIRE(buffer.ok());
+      CHECK((*buffer)->bytes() == bytes);
+      std::memset((*buffer)->data(), 1, bytes);
+    }
+  }
+}
+
 TEST_CASE("a device that maps no memory gives plain allocations") {
   const Setting plain("FAKE_CUDA_NO_MAPPING", "1");
   auto device = cuda::make_provider(kFake)->open("cuda:0", {});
@@ -201,6 +217,35 @@ TEST_CASE("the launcher is found by its interface and records graphs that keep t
   auto graph = launcher->end_recording(**stream);
   REQUIRE(graph.ok());
   CHECK((*graph)->launch(**stream).ok());
+}
+
+TEST_CASE("the ledger shows what recorded steps take, and the budget holds for them") {
+  const Setting graphs("FAKE_CUDA_GRAPH_BYTES", "3145728");
+  DeviceOptions options;
+  options.memory_bytes = 4 << 20;
+  auto device = cuda::make_provider(kFake)->open("cuda:0", options);
+  REQUIRE(device.ok());
+  auto* launcher = static_cast<jit::CudaLaunch*>((*device)->query(jit::CudaLaunch::kInterface));
+  const auto* ledger = static_cast<const Ledger*>((*device)->query(Ledger::kInterface));
+  auto stream = (*device)->create_stream();
+  REQUIRE(stream.ok());
+  const auto record = [&] {
+    REQUIRE(launcher->begin_recording(**stream).ok());
+    return launcher->end_recording(**stream);
+  };
+  {
+    const auto first = record();
+    REQUIRE_MESSAGE(first.ok(), first.status().message());
+    CHECK(ledger->lines() == std::vector<Ledger::Line>{{Purpose::graphs, "recorded steps", 3 << 20, 1}});
+    const auto second = record();
+    REQUIRE_FALSE(second.ok());
+    CHECK(second.status().code() == Code::exhausted);
+    CHECK(second.status().message().starts_with("cuda:0: 'recorded steps' (graphs) needs 3145728 bytes"));
+    CHECK(ledger->in_use() == 3 << 20);
+    CHECK((*first)->launch(**stream).ok());
+  }
+  CHECK(ledger->lines().empty());
+  CHECK(record().ok());  // what was refused is not held either
 }
 
 TEST_CASE("a GPU's name becomes its slug") {
