@@ -372,7 +372,7 @@ int run(const Options& o) {
     if (free_us > 0)
       std::printf("ORDER M=%-4d four products singly %.2f us, with the best order of this M %.2f us: price %.1f %%\n",
                   tokens, fixed_us, free_us, (fixed_us / free_us - 1) * 100);
-    const int layers = tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16;
+    const int layers = tokens >= 4096 ? 1 : tokens >= 2048 ? 2 : tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16;
     // What is fastest alone need not be so between its neighbours: try each matrix's close runners-up inside the chain.
     auto chain_us = [&](const std::vector<Best>& set) {
       std::vector<Lab::Work> works;

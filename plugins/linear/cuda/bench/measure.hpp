@@ -49,7 +49,10 @@ class Measurement {
   void stop_if_asked() const;
   int rest_ms(int32_t tokens) const noexcept { return tokens >= 128 ? 60 : 5; }
   int rest_between_ms(int32_t tokens) const noexcept { return tokens >= 128 ? 20 : 0; }
-  int layers(int32_t tokens) const noexcept { return tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16; }
+  // From 10 ms on a replay meets the power cap.
+  int layers(int32_t tokens) const noexcept {
+    return tokens >= 4096 ? 1 : tokens >= 2048 ? 2 : tokens >= 1024 ? 4 : tokens >= 256 ? 8 : 16;
+  }
 
   const LinearBenchRequest& request_;
   Lab& lab_;
