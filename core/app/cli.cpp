@@ -56,11 +56,11 @@ void ModelOptions::add_to(CLI::App& command) {
   command.add_flag("--references", references, "Run every op by its reference kernel (slow; for tests)");
 }
 
-Result<int64_t> parse_memory(const std::string& in, int64_t total) {
+Result<int64_t> parse_memory(const std::string& in, int64_t total, std::string_view what) {
   if (in.empty()) return int64_t{0};
   if (const auto bytes = parse_size(in)) return *bytes;
   if (const auto share = parse_share(in)) return static_cast<int64_t>(*share * static_cast<double>(total));
-  return invalid("memory is '", in, "', expected for example 60GiB, 512MiB or 90%");
+  return invalid(what, " is '", in, "', expected for example 60GiB, 512MiB or 90%");
 }
 
 Result<int64_t> parse_weight_cap(const std::string& in, const Program& program) {
@@ -69,7 +69,7 @@ Result<int64_t> parse_weight_cap(const std::string& in, const Program& program) 
     const WeightInfo info = weight_info(program, static_cast<int32_t>(w));
     plain += info.outputs() * info.inputs() * size_of(info.dtype);
   }
-  return parse_memory(in, plain);
+  return parse_memory(in, plain, "the most that weights may take");
 }
 
 Result<LayoutAim> parse_aim(const std::string& objective) {

@@ -67,6 +67,6 @@ struct RunningModel {
 };
 Result<RunningModel> load_for(const Host& host, const ModelOptions& options);
 // "60GiB", "512MiB", "90%" of `total`, plain bytes; 0 for "".
-Result<int64_t> parse_memory(const std::string& text, int64_t total);
+Result<int64_t> parse_memory(const std::string& text, int64_t total, std::string_view what = "memory");
 
 }  // namespace tare

@@ -106,7 +106,9 @@ void add_pack(CLI::App& app, CommandLine& line) {
       ->group(serving);
   command->add_option("--device", o->device, "For this device: cpu, cuda:0, cuda, or a described one (nvidia-h100-sxm)")
       ->group(serving);
-  command->add_option("--objective", o->objective, "As serving has it: latency, balanced, memory, mix:1=0.7,16=0.3")
+  command
+      ->add_option("--objective", o->objective,
+                   "As serving has it: latency, throughput, balanced, memory, mix:1=0.7,16=0.3")
       ->group(serving);
   command->add_option("--memory", o->memory, "Budget of the device: 60GiB, 512MiB, 90%")->group(serving);
   command->add_option("--weights", o->weights, "The most that weights may take: 2GiB, or 78% of their plain size")

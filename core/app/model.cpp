@@ -181,6 +181,10 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
   out.executor.max_step_tokens = options.max_step_tokens;
   out.executor.max_sequences = std::min(options.max_sequences, options.max_step_tokens);
   out.executor.record_steps = options.record_steps;
+  for (const BatchShare& share : options.mix)
+    if (share.rows > options.max_step_tokens)
+      return invalid(description.checkpoint.name, ": the objective's mix has a step of ", share.rows,
+                     " tokens, a step takes at most ", options.max_step_tokens, " (--chunk, [engine] max_step_tokens)");
   out.budget = options.memory_bytes > 0 ? std::min(options.memory_bytes, free_bytes) : free_bytes;
   // Quantised weights that grow past the budget are refused before one is read, with both figures.
   if (description.checkpoint.weights != nullptr)
@@ -216,6 +220,9 @@ Result<PlannedModel> plan_model(const Host& host, ModelDescription description, 
       TARE_RETURN_IF_ERROR(make_plans(context, buckets, out.choice->layouts, out));
     }
   }
+  if (!options.layout.empty() && options.weight_bytes > 0 && out.memory.weights > options.weight_bytes)
+    return failure(Code::exhausted, name, ": the weights take ", out.memory.weights, " bytes in the layout ",
+                   options.layout, ", there are ", options.weight_bytes, " for them");
   TARE_RETURN_IF_ERROR(size_state(context.program, out.executor, out.budget, name, out.memory, out.pages));
   note_loading(context.registry, out);
   return out;

@@ -75,7 +75,7 @@ PlanReport report_of(const PlannedModel& model, const DeviceInfo& device, const 
   for (const BatchShare& point : points) {
     auto plan = std::ranges::find_if(model.plans, [&](const Plan& p) { return p.bucket.tokens >= point.rows; });
     if (plan == model.plans.end()) --plan;
-    const StepCase what = case_of(point.rows, plan->bucket.sequences);
+    const StepCase what = case_of(std::min(point.rows, plan->bucket.tokens), plan->bucket.sequences);
     std::vector<double> probed;
     if (probe) probed = probe(*plan, what);
     const PredictedStep step =

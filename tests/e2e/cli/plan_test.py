@@ -120,6 +120,10 @@ class Plans(unittest.TestCase):
         self.assertGreater(mix["steps"][1]["seconds"], mix["steps"][0]["seconds"])
         _, err = run("plan", self.model, "--objective", "speed", code=1)
         self.assertIn("mix:1=0.7,16=0.3", err)
+        _, err = run("plan", self.model, "--objective", "mix:1=0.5,2000=0.5", code=1)
+        self.assertIn("a step of 2000 tokens, a step takes at most 512", err)
+        small = plan(self.model, "--objective", "mix:1=0.5,3=0.5", "--chunk", "3", "--sequences", "2")
+        self.assertEqual([(s["rows"], s["of"]) for s in small["steps"]], [(1, "sequences"), (3, "prompt")])
 
     def test_memory_holds_everything(self):
         budget = 2 << 30
@@ -133,6 +137,10 @@ class Plans(unittest.TestCase):
         self.assertIn(str(1 << 30), err)
         self.assertRegex(err, r"need at least \d{10} bytes")
         self.assertEqual(len(err.splitlines()), 1)
+        _, err = run("plan", self.model, "--layout", "dense", "--weights", "80%", code=1)  # a cap and what exceeds it
+        self.assertRegex(err, r"the weights take \d{10} bytes in the layout dense, there are \d{10} for them")
+        _, err = run("plan", self.model, "--weights", "0%", code=1)
+        self.assertIn("the most that weights may take is '0%'", err)
         _, err = run("plan", self.model, "--sku", "nvidia-h100-sxm", "--memory", "1GiB", code=1)
         self.assertIn(str(1 << 30), err)
 
