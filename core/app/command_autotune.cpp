@@ -123,6 +123,8 @@ int exit_code(const TunerOutcome& outcome, const Qualification* q) {
   return outcome.count(KeyOutcome::State::failed) > 0 ? 4 : 0;
 }
 
+constexpr int64_t kColdGpuBytes = int64_t{192} << 20;  // several times the last cache of GPUs
+
 // Rows from which the power cap sets the clock (docs/benchmarks/linear-cuda.md): few where memory is fast.
 int64_t sustained_from(const DeviceInfo& device, std::span<const SkuDescription> table) {
   for (const SkuDescription& s : table)

@@ -60,9 +60,9 @@ Result<PlanReport> report(const Host& host, const Options& o) {
   const bool streamed = options.tuning != nullptr && options.tuning->best_gb_s() > 0;
   const DeviceRates rates =
       rates_of(info, options.tuning.get(), streamed ? 0 : read_bandwidth(*device) / 1e9, "read now");
-  const int64_t cold = info.kind == "cpu" ? cold_cpu_bytes() : kColdGpuBytes;
   const auto probe = [&](const Plan& plan, const StepCase& what) {
-    auto out = probe_step(*device, plan, *planned.description.program, planned.settlement, host.registry(), what, cold);
+    auto out = probe_step(*device, plan, *planned.description.program, planned.settlement, host.registry(), what,
+                          cold_cpu_bytes());
     if (!out.ok()) host.log().debug(out.status().message());  // estimates stand in
     return out.ok() ? std::move(*out) : std::vector<double>();
   };

@@ -9,8 +9,8 @@
 #include "autotune/store/problem_text.hpp"
 #include "core/api/ops.hpp"
 #include "core/app/memory_plan.hpp"
+#include "core/engine/step_input.hpp"
 #include "core/runtime/state.hpp"
-#include "core/runtime/step_arrays.hpp"
 
 namespace tare {
 namespace {
@@ -51,7 +51,7 @@ class StepProbe {
     TARE_RETURN_IF_ERROR(collect());
     TARE_RETURN_IF_ERROR(allocate(arena_, plan_.arena_bytes, Purpose::workspace));
     TARE_RETURN_IF_ERROR(make_states());
-    TARE_RETURN_IF_ERROR(make_step());
+    make_step();
     {
       std::unique_ptr<Buffer> cold;
       TARE_RETURN_IF_ERROR(allocate(cold, cold_bytes, Purpose::workspace));
@@ -178,7 +178,7 @@ class StepProbe {
   // Of the rows that tables have here, all over them.
   int32_t token() { return static_cast<int32_t>(std::ssize(step_.token_ids) * 389 % table_rows_); }
 
-  Status make_step() {
+  void make_step() {
     const auto each = static_cast<int32_t>(case_.tokens_each()), context = static_cast<int32_t>(case_.context);
     for (int32_t s = 0; s < case_.sequences; ++s) {
       for (int32_t t = 0; t < each; ++t) step_.token_ids.push_back(token()), step_.positions.push_back(context + t);
@@ -194,9 +194,6 @@ class StepProbe {
       step_.page_tables.push_back(std::move(table));
     }
     view_ = view_step(step_, output_, storage_);
-    if (device_.host_addressable()) return {};
-    TARE_ASSIGN_OR_RETURN(arrays_, StepArrays::create(device_, 64, "plan/probe"));
-    return arrays_->upload(*stream_, step_, view_, storage_.page_tables).status();
   }
 
   int64_t rows_of(const PlanStep& step) const {
@@ -251,7 +248,6 @@ class StepProbe {
   StepOutput output_;
   StepViewStorage storage_;
   StepView view_;
-  std::unique_ptr<StepArrays> arrays_;
   std::map<std::string, Kind> kinds_;
 };
 
@@ -260,6 +256,8 @@ class StepProbe {
 Result<std::vector<double>> probe_step(Device& device, const Plan& plan, const Program& program,
                                        const Settlement& settlement, const Registry& registry, const StepCase& what,
                                        int64_t cold_bytes) {
+  if (!device.host_addressable())
+    return failure(Code::unsupported, device.info().id, " reads no host memory: a step is not tried there");
   return StepProbe(device, plan, program, settlement, registry, what).run(cold_bytes);
 }
 

@@ -8,10 +8,10 @@
 
 namespace tare {
 
-// Seconds by step of the plan; 0: not measured (products, and what reads more than kMostProbedWeight bytes of a weight,
-// but for tables of rows where the host reaches the device's memory).
-// Of steps that are alike some are launched, each on state of its own. `cold_bytes`: what is written between filling
-// the state and reading it, so that no cache holds it. Refused: memory for state and workspace that the device has not.
+// Seconds by step of the plan; 0: not measured (products, and what reads a weight of more than kMostProbedWeight bytes,
+// but for tables of rows). Of steps that are alike some are launched, each on state of its own. `cold_bytes`: what is
+// written between filling the state and reading it, so that no cache holds it. Refused: memory for state and workspace
+// that the device has not, a device that reads no host memory.
 Result<std::vector<double>> probe_step(Device& device, const Plan& plan, const Program& program,
                                        const Settlement& settlement, const Registry& registry, const StepCase& what,
                                        int64_t cold_bytes);

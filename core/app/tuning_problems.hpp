@@ -25,6 +25,5 @@ inline constexpr std::string_view kStandardGpuShapes =
 // What copies of a CPU's weights, or what is written between two reads, must exceed for no cache to hold it: by the
 // size of the machine's last cache.
 int64_t cold_cpu_bytes();
-inline constexpr int64_t kColdGpuBytes = int64_t{192} << 20;  // several times the last cache of GPUs
 
 }  // namespace tare

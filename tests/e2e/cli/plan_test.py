@@ -61,6 +61,9 @@ class Plans(unittest.TestCase):
                              report["memory"]["weights"])
             self.assertNotIn(layouts(report), seen)
             seen.append(layouts(report))
+            # Nothing was tuned, but what is no product was launched: a part of the step is measured.
+            self.assertGreater(report["other_seconds"], 0)
+            self.assertGreater(report["steps"][0]["measured_share"], 0)
 
     def made_up_tuning(self, folder):
         """A database in which codes are faster than plain weights for one row, w11 most, and slower for many."""
