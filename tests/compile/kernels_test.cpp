@@ -27,6 +27,9 @@ constexpr int kMostSpilled = 64;
 // Where w11 scatters escapes beside 256 tokens' sums a few more go; the record of the H200 has such a config as the
 // best of its row.
 constexpr int kMostSpilledShort = 96;
+// The kernel for many tokens holds the next tile's first record while it writes this one: what an epilogue takes then
+// pushes others out, once a tile.
+constexpr int kMostSpilledEpilogue = 192;
 
 std::unique_ptr<jit::Jit> make() {
   jit::JitOptions options;
@@ -70,6 +73,7 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
         if (source(config) == seen) continue;
         seen = source(config);
         for (const Epilogue epilogue : {Epilogue::kAdd, Epilogue::kSilu}) {
+          if (epilogue == Epilogue::kSilu && tokens > 192) continue;  // gates are a kernel of their own there
           add(source(config), expression(config, epilogue));
           if (tokens == 8) add(source(config), expression(dense_variant(config), epilogue));
         }
@@ -159,9 +163,11 @@ TEST_CASE("every configuration compiles for every architecture that runs it") {
       REQUIRE_MESSAGE(made[i].ok(), made[i].status().message());
       const jit::KernelResources& r = (*made[i])->resources;
       CHECK_MESSAGE(!r.serialized_wgmma, wanted[i].expression);
-      const bool short_code = wanted[i].expression.find("WeightCode::kW11") != std::string::npos;
-      CHECK_MESSAGE(r.spill_store_bytes <= (short_code ? kMostSpilledShort : kMostSpilled), wanted[i].expression, ": ",
-                    r.spill_store_bytes, " bytes spilled");
+      const auto has = [&](const char* word) { return wanted[i].expression.find(word) != std::string::npos; };
+      const int most = has("::wide<") && has("Epilogue::") ? kMostSpilledEpilogue
+                       : has("WeightCode::kW11")           ? kMostSpilledShort
+                                                           : kMostSpilled;
+      CHECK_MESSAGE(r.spill_store_bytes <= most, wanted[i].expression, ": ", r.spill_store_bytes, " bytes spilled");
       CHECK(r.registers <= 255);
       ++kernels;
     }
