@@ -74,6 +74,20 @@ class Autotune(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("exact", done.stdout)
 
+    def test_what_was_chosen_can_be_measured_again(self):
+        tuned = self.tune()
+        choices = {(c["problem"], c["layout"], c["rows"]) for c in tuned["choices"] if
+                   f"{c['kernel']} {c['config']}" != c["baseline"]}
+        done = subprocess.run(command(TINY, *SMALL, "--database", self.db, "--json", "--check"), capture_output=True,
+                              text=True, timeout=100)
+        self.assertIn(done.returncode, (0, 3), done.stderr)  # 3: one is slower, as on a busy machine it may be
+        found = json.loads(done.stdout)
+        self.assertEqual({(c["problem"], c["layout"], c["rows"]) for c in found["choices"]}, choices)
+        self.assertEqual((found["defaults"], found["missing"]), (len(tuned["choices"]) - len(choices), 0))
+        self.assertEqual(done.returncode, 3 if found["slower"] else 0)
+        _, err = run("--check", "--database", self.db, code=1)
+        self.assertIn("give MODEL", err)
+
     def test_numbers_are_kept_until_renumbered(self):
         before = {c["problem"]: c["numerics"] for c in self.tune()["choices"]}
         out, err = run(TINY, *SMALL, "--database", self.db, "--json", "--renumber")
