@@ -43,6 +43,9 @@ struct LinearBenchRequest {
   int64_t sustained_from = 32;   // rows
   double peak_tflops = 0;        // of the device, for the share of it; 0: unknown
   bool check = true, dense = true, free_order = false;
+  // "product:rows:kernel", of `products`: these are launched once each and nothing is measured, for a profiler to look
+  // at. The kernel is a label as records have it, or "vendor" for the vendor's default.
+  std::vector<std::string> launches = {};
   std::function<void(const std::string& record)> record = {};  // a JSON object for every figure
   std::function<void(const std::string& line)> say = {};       // for people, as it goes
   std::function<bool()> stopped = {};

@@ -13,7 +13,7 @@ namespace tare {
 namespace {
 
 struct Options {
-  std::vector<std::string> records, vendor;
+  std::vector<std::string> records, vendor, launches;
   std::string shape = "llama-3.1-8b", rows = "1,8,16,32,64,128,256", odd_rows = "7,33,200", device = "cuda:0", products,
               code = "w12", weights = "trained", out, html;
   double sustained = 0;
@@ -61,6 +61,7 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   const Host& host = *opened;
   LinearBenchRequest request;
   request.shape = o.shape, request.code = o.code, request.weights = o.weights, request.vendor_folders = o.vendor;
+  request.launches = o.launches;
   TARE_ASSIGN_OR_RETURN(request.rows, numbers("--rows", o.rows));
   TARE_ASSIGN_OR_RETURN(request.odd_rows, numbers("--odd-rows", o.odd_rows));
   TARE_ASSIGN_OR_RETURN(const auto products, products_of_shape(o.shape));
@@ -92,6 +93,7 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
     if (file.is_open()) file << json << std::endl;  // whole after every figure, whatever comes
     if (Status s = add_linear_record(json, "a record", records); !s.ok()) bad = std::move(s);
   };
+  if (!o.launches.empty()) request.say = [](const std::string& words) { std::cout << words << '\n'; };
   auto* lab = host.plugins().registrations().service<LinearLab>();
   TARE_RETURN_IF_ERROR(lab != nullptr && lab->device_kind() == info.kind
                            ? lab->bench(**device, request)
@@ -110,6 +112,7 @@ int run(const CommandLine& line, const Options& o) {
     if (!found.ok()) return fail(found.status());
     records = std::move(*found);
   }
+  if (!o.launches.empty()) return 0;
   if (records.rows.empty())
     return fail("there is no layer among these records: `tare bench linear --out FILE` makes them");
   if (!o.html.empty()) {
@@ -141,6 +144,8 @@ void add_bench_linear(CLI::App& bench, CommandLine& line) {
   command->add_flag("--free-order", o->free_order, "Also the best order of sums for each number of rows up to 128");
   command->add_flag("--no-check", o->no_check, "Do not compare bits");
   command->add_flag("--no-dense", o->no_dense, "Do not measure plain weights in our kernels");
+  command->add_option("--launch", o->launches,
+                      "product:rows:kernel: launch this once and measure nothing, for a profiler; may be repeated");
   command->add_option("--threads,-t", o->threads, "CPU threads; 0: all cores")->check(CLI::NonNegativeNumber);
   command->add_option("--out", o->out, "Write the records: JSON, one a line");
   command->add_option("--html", o->html, "Write a page with tables and a plot");

@@ -63,6 +63,7 @@ std::string quoted(std::string_view words) {
 
 Status bench_linear_layer(const Host& host, Device& device, const DeviceInfo& info, const LinearBenchRequest& request) {
   const Registry& registry = host.registry();
+  if (!request.launches.empty()) return failure(Code::unsupported, "single launches are for a GPU's profiler");
   if (request.rows.empty()) return invalid("no number of rows to measure");
   for (const auto& list : {request.rows, request.odd_rows})
     for (const int64_t rows : list)

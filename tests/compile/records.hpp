@@ -1,4 +1,4 @@
-// Records of measurements (JSON lines of bench_linear_cuda) and the kernels that they speak of: the hash of the PTX
+// Records of measurements (JSON lines of `tare bench linear`) and the kernels that they speak of: the hash of the PTX
 // that the pinned NVRTC makes of each tells whether a figure still belongs to the tree's code. One thread.
 #pragma once
 #include <map>

@@ -3,7 +3,28 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "plugins/linear/cuda/strips_layout.hpp"
+
 namespace tare::linear_cuda::bench {
+
+WeightKind kind_of(const std::string& name_of_kind) {
+  for (const WeightKind k : {WeightKind::gaussian, WeightKind::trained, WeightKind::clustered, WeightKind::adversarial})
+    if (name_of_kind == name(k)) return k;
+  throw Lost{invalid("weights are '", name_of_kind, "', expected trained, gaussian, clustered or adversarial")};
+}
+WeightCode code_of(const std::string& code) {
+  if (code == "w12") return WeightCode::kW12;
+  if (code == "w11") return WeightCode::kW11;
+  throw Lost{invalid("the code is '", code, "', expected w12 or w11")};
+}
+MatrixSpec spec_of(const LayerProduct& p) {
+  const WeightInfo info{p.name, DType::bf16, {p.outputs, p.inputs}, 1};
+  if (const Verdict v = fits_records(info); !v) throw Lost{failure(Code::unsupported, p.name, ": ", v.reason)};
+  return {p.name,
+          static_cast<int32_t>(p.outputs),
+          static_cast<int32_t>(p.inputs),
+          {order_of(info).strips_per_block, leaves_of(info)}};
+}
 
 Layer::Layer(Lab& lab, VendorProducts* vendor, int32_t multiprocessors, std::string architecture)
     : lab_(lab), vendor_(vendor), multiprocessors_(multiprocessors), architecture_(std::move(architecture)) {}

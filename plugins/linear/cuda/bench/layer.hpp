@@ -4,11 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "autotune/linear_lab.hpp"
 #include "autotune/vendor_products.hpp"
 #include "plugins/linear/cuda/bench/lab.hpp"
 #include "plugins/linear/cuda/catalog.hpp"
 
 namespace tare::linear_cuda::bench {
+
+inline constexpr int32_t kMostTokens = 8192;
 
 struct MatrixSpec {
   std::string name;
@@ -33,6 +36,12 @@ struct Timing {
   double us = 0;
   uint64_t differing = 0;  // bits... of outputs against the dense reference
 };
+
+// Thrown: names that are none.
+WeightKind kind_of(const std::string& name_of_kind);
+WeightCode code_of(const std::string& code);
+// A product of a layer as records lie: refused (thrown) when none take it.
+MatrixSpec spec_of(const LayerProduct& product);
 
 class Layer {
  public:

@@ -1,6 +1,7 @@
 #include "plugins/linear/cuda/bench/linear_lab.hpp"
 
 #include "plugins/linear/cuda/bench/measure.hpp"
+#include "plugins/linear/cuda/bench/single_launches.hpp"
 
 namespace tare::linear_cuda {
 namespace {
@@ -74,7 +75,9 @@ class CudaLab final : public LinearLab {
                          " multiprocessors"));
         request.say(found.ok() ? "# baseline: " + vendor->found_at() : "# no baseline: " + found.message());
       }
-      Measurement(request, lab, found.ok() ? vendor : nullptr, jit_, device.info()).run();
+      if (!found.ok()) vendor = nullptr;
+      if (!request.launches.empty()) return bench::launch_once(request, lab, vendor, device.info());
+      Measurement(request, lab, vendor, jit_, device.info()).run();
     });
   }
 

@@ -6,24 +6,11 @@
 #include <cstdarg>
 #include <cstdio>
 
-#include "plugins/linear/cuda/strips_layout.hpp"
-
 namespace tare::linear_cuda::bench {
 namespace {
 
-constexpr int32_t kMostTokens = 8192;
 constexpr double kColdLayerBytes = 1.2e9, kColdMatrixBytes = 150e6;  // what replays read before they begin again
 
-WeightKind kind_of(const std::string& name_of_kind) {
-  for (const WeightKind k : {WeightKind::gaussian, WeightKind::trained, WeightKind::clustered, WeightKind::adversarial})
-    if (name_of_kind == name(k)) return k;
-  throw Lost{invalid("weights are '", name_of_kind, "', expected trained, gaussian, clustered or adversarial")};
-}
-WeightCode code_of(const std::string& code) {
-  if (code == "w12") return WeightCode::kW12;
-  if (code == "w11") return WeightCode::kW11;
-  throw Lost{invalid("the code is '", code, "', expected w12 or w11")};
-}
 const char* name(WeightCode code) {
   return code == WeightCode::kDense ? "dense" : code == WeightCode::kW12 ? "w12" : "w11";
 }
@@ -102,8 +89,7 @@ void Measurement::lay() {
   const auto start = std::chrono::steady_clock::now();
   double layer_weights = 0;
   for (const LayerProduct& p : request_.products) {
-    const WeightInfo info{p.name, DType::bf16, {p.outputs, p.inputs}, 1};
-    if (const Verdict v = fits_records(info); !v) throw Lost{failure(Code::unsupported, p.name, ": ", v.reason)};
+    spec_of(p);  // all refusals before the first work
     if (p.chained) layer_weights += static_cast<double>(p.outputs * p.inputs);
   }
   const auto most = static_cast<int32_t>(
@@ -116,10 +102,7 @@ void Measurement::lay() {
     const double bytes = static_cast<double>(p.outputs * p.inputs) * 1.5;
     const int copies =
         std::max(p.chained ? of_layer : 2, std::min(64, static_cast<int>(std::ceil(kColdMatrixBytes / bytes))));
-    const auto n = static_cast<int32_t>(p.outputs), k = static_cast<int32_t>(p.inputs);
-    const WeightInfo info{p.name, DType::bf16, {p.outputs, p.inputs}, 1};
-    layer_.add({p.name, n, k, {order_of(info).strips_per_block, leaves_of(info)}}, kind_, copies, most, most,
-               request_.dense && p.chained, code_);
+    layer_.add(spec_of(p), kind_, copies, most, most, request_.dense && p.chained, code_);
     chained_.push_back(p.chained);
     const Matrix& m = layer_.matrices().back();
     if (p.chained) layer_bytes_ += m.bits_per_weight * weights_of(m) / 8, layer_flops_ += 2 * weights_of(m);

@@ -1,5 +1,5 @@
 // Measures the products of a layer, singly and chained, against the vendor's best, interleaved in one process, with
-// exactness checks: what stands behind `tare bench linear` on CUDA and bench_linear_cuda. One thread.
+// exactness checks: what stands behind `tare bench linear` on CUDA. One thread.
 #pragma once
 #include <string>
 #include <vector>
