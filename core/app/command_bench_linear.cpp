@@ -53,9 +53,6 @@ Result<std::vector<LayerProduct>> chosen(std::vector<LayerProduct> all, const st
   return out;
 }
 
-// Rows from which the power cap sets the clock (docs/benchmarks/linear-cuda.md): few where memory is fast.
-int64_t sustained_from(const SkuDescription* sku) { return sku != nullptr && sku->gb_s >= 4000 ? 32 : 128; }
-
 Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   TARE_ASSIGN_OR_RETURN(const auto opened, line.host());
   const Host& host = *opened;
@@ -76,7 +73,7 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   const SkuDescription* sku = nullptr;
   for (const SkuDescription& s : table)
     if (s.sku == info.sku) sku = &s;
-  request.sustained_seconds = o.sustained, request.sustained_from = sustained_from(sku);
+  request.sustained_seconds = o.sustained;
   request.peak_tflops = sku != nullptr ? sku->tflops : 0;
   request.check = !o.no_check, request.dense = !o.no_dense, request.free_order = o.free_order;
   const Interrupt interrupt;

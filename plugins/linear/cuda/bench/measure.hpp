@@ -42,11 +42,19 @@ class Measurement {
   void single(size_t matrix, int32_t tokens, Found& found);
   void price_of_order(int32_t tokens, Found& found);
   double chained_us(const std::vector<Best>& set, int32_t tokens);
+  // Puts the set that is fastest in the chain into found.best. Returns the next best that was tried; empty: none.
+  std::vector<Best> search_chain(int32_t tokens, Found& found);
   void chained(int32_t tokens, Found& found);
+  // Sustained times of `rivals` that take turns in slices, in an order that favours none of two.
+  std::vector<Lab::Sustained> take_turns(std::vector<Lab::Recorded*> rivals, int rounds);
+  // Ours, the better of the sets `best` and `second` (empty: none), and the vendor's; configs: of ours.
+  std::pair<Lab::Sustained, Lab::Sustained> sustained(const std::vector<Best>& best, const std::vector<Best>& second,
+                                                      Lab::Recorded& theirs, int32_t tokens, std::string& configs);
   Lab::Work chain(const std::vector<Best>& set, int32_t tokens, bool dependent, bool dense);
   void say(const char* format, ...) const __attribute__((format(printf, 2, 3)));
   void record(const std::string& json) const;
   void stop_if_asked() const;
+  std::string configs_of(const std::vector<Best>& set) const;  // as records list them
   int rest_ms(int32_t tokens) const noexcept { return tokens >= 128 ? 60 : 5; }
   int rest_between_ms(int32_t tokens) const noexcept { return tokens >= 128 ? 20 : 0; }
   // From 10 ms on a replay meets the power cap.
