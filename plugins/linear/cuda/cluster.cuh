@@ -18,10 +18,10 @@
 
 namespace tare::linear_cuda {
 
-// One matrix's product by `blocks` blocks, of which this one is number `block`.
-template <ClusterConfig config, Epilogue epilogue>
+// One matrix's product; `where`: which of its blocks this one is.
+template <ClusterConfig config, Epilogue epilogue, class Place>
 __device__ __forceinline__ void cluster_product(const device::TensorMap& activations, const RecordMaps& maps,
-                                                const LinearArguments& arguments, const int block, const int blocks) {
+                                                const LinearArguments& arguments, const Place where) {
   using namespace device;
   static_assert(warpgroups(config) >= 1 && warpgroups(config) <= 4, "a block has 1 to 4 consumer warpgroups");
   static_assert(config.cluster == 1 || config.cluster == 2, "clusters of 4 and 8 leave multiprocessors idle on Hopper");
@@ -56,7 +56,7 @@ __device__ __forceinline__ void cluster_product(const device::TensorMap& activat
   const int row_tiles = arguments.rows / (64 * config.row_groups);
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int tiles = row_tiles * token_tiles, steps = arguments.columns / kChunkColumns / kLeaves;
-  const int first_tile = block / config.cluster, stride = blocks / config.cluster;
+  const int first_tile = where.block() / config.cluster, stride = where.blocks() / config.cluster;
 
   if (warp >= kGroups * 4) {
     give_registers<producer_registers(kGroups, config.tokens)>();
@@ -223,8 +223,7 @@ template <ClusterConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config), 1) void cluster(const __grid_constant__ device::TensorMap activations,
                                                               const __grid_constant__ RecordMaps maps,
                                                               const LinearArguments arguments) {
-  cluster_product<config, epilogue>(activations, maps, arguments, static_cast<int>(blockIdx.x),
-                                    static_cast<int>(gridDim.x));
+  cluster_product<config, epilogue>(activations, maps, arguments, WholeGrid{});
 }
 
 template <ClusterConfig config>
@@ -234,7 +233,7 @@ __global__ __launch_bounds__(threads(config),
                                                    const __grid_constant__ StackedArguments stack) {
   const StackPlace place(stack);
   const LinearArguments& arguments = stack.part[place.part];
-  cluster_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place.block, place.blocks);
+  cluster_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place);
 }
 
 }  // namespace tare::linear_cuda

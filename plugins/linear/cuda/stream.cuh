@@ -20,10 +20,10 @@ namespace tare::linear_cuda {
 
 inline constexpr int kStreamBand = 8;  // row tiles that share activations in L2 before the next token tile
 
-// One matrix's product by `blocks` blocks, of which this one is number `block`.
-template <StreamConfig config, Epilogue epilogue>
+// One matrix's product; `where`: which of its blocks this one is.
+template <StreamConfig config, Epilogue epilogue, class Place>
 __device__ __forceinline__ void stream_product(const device::TensorMap& activations, const RecordMaps& maps,
-                                               const LinearArguments& arguments, const int block, const int blocks) {
+                                               const LinearArguments& arguments, const Place where) {
   using namespace device;
   static_assert(config.row_groups >= 1 && config.row_groups <= 4, "a block has 1 to 4 consumer warpgroups");
   static_assert(is_tile_width(config.tokens), "a tile has 48, 64, 96, 128, 192 or 256 tokens");
@@ -57,8 +57,8 @@ __device__ __forceinline__ void stream_product(const device::TensorMap& activati
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
   const int leaves = arguments.leaves, steps = arguments.columns / kChunkColumns / leaves;
   const int64_t items = int64_t{row_tiles} * token_tiles * leaves;
-  auto first_item = [&](int which) { return static_cast<int>(items * which / blocks); };
-  const int begin = first_item(block), end = first_item(block + 1);
+  auto first_item = [&](int which) { return static_cast<int>(items * which / where.blocks()); };
+  const int begin = first_item(where.block()), end = first_item(where.block() + 1);
 
   if (warp >= kGroups * 4) {
     give_registers<producer_registers(kGroups, config.tokens)>();
@@ -169,7 +169,7 @@ __device__ __forceinline__ void stream_product(const device::TensorMap& activati
               last = min(end, tile * leaves + leaves) - 1 - tile * leaves;
     if (first > 0) {  // a contributor: park the sums, one slot a leaf
 #pragma unroll
-      for (int n = 0; n < kTiles; ++n) __stcg(partial(block, leaf, n), as_float4(sum + 4 * n));
+      for (int n = 0; n < kTiles; ++n) __stcg(partial(where.block(), leaf, n), as_float4(sum + 4 * n));
       asm volatile("fence.acq_rel.gpu;" ::: "memory");
       named_sync(1, kThreads);
       if (threadIdx.x == 0) {
@@ -194,7 +194,7 @@ __device__ __forceinline__ void stream_product(const device::TensorMap& activati
         arguments.flags[tile] = 0;
       }
       named_sync(1, kThreads);
-      int contributor = block;
+      int contributor = where.block();
       for (int other = last + 1; other < leaves; ++other) {
         while (first_item(contributor + 1) <= tile * leaves + other) ++contributor;
 #pragma unroll
@@ -216,8 +216,7 @@ template <StreamConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config), 1) void stream(const __grid_constant__ device::TensorMap activations,
                                                              const __grid_constant__ RecordMaps maps,
                                                              const LinearArguments arguments) {
-  stream_product<config, epilogue>(activations, maps, arguments, static_cast<int>(blockIdx.x),
-                                   static_cast<int>(gridDim.x));
+  stream_product<config, epilogue>(activations, maps, arguments, WholeGrid{});
 }
 
 template <StreamConfig config>
@@ -227,7 +226,7 @@ __global__ __launch_bounds__(threads(config),
                                                   const __grid_constant__ StackedArguments stack) {
   const StackPlace place(stack);
   const LinearArguments& arguments = stack.part[place.part];
-  stream_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place.block, place.blocks);
+  stream_product<config, Epilogue::kNone>(activations, maps.part[place.part], arguments, place);
 }
 
 }  // namespace tare::linear_cuda

@@ -35,10 +35,11 @@ struct StripSchedule {
   }
 };
 
-// One matrix's product by `blocks` blocks, of which this one is number `block`.
-template <StripConfig config, Epilogue epilogue>
+// One matrix's product; `where`: which of its blocks this one is.
+template <StripConfig config, Epilogue epilogue, class Place>
 __device__ __forceinline__ void strip_product(const device::TensorMap& activations, const RecordMaps& maps,
-                                              const LinearArguments& arguments, const int block, const int blocks) {
+                                              const LinearArguments& arguments, const Place where) {
+  const int block = static_cast<int>(where.block()), blocks = static_cast<int>(where.blocks());
   using namespace device;
   static_assert(config.tokens == 8 || config.tokens == 16 || config.tokens == 32,
                 "a strip tile has 8, 16 or 32 tokens");
@@ -219,8 +220,7 @@ template <StripConfig config, Epilogue epilogue = Epilogue::kNone>
 __global__ __launch_bounds__(threads(config), 1) void strip(const __grid_constant__ device::TensorMap activations,
                                                             const __grid_constant__ RecordMaps maps,
                                                             const __grid_constant__ LinearArguments arguments) {
-  strip_product<config, epilogue>(activations, maps, arguments, static_cast<int>(blockIdx.x),
-                                  static_cast<int>(gridDim.x));
+  strip_product<config, epilogue>(activations, maps, arguments, WholeGrid{});
 }
 
 template <StripConfig config>
@@ -228,8 +228,7 @@ __global__ __launch_bounds__(threads(config), 1) void strip_stack(const __grid_c
                                                                   const __grid_constant__ StackedMaps maps,
                                                                   const __grid_constant__ StackedArguments stack) {
   const StackPlace place(stack);
-  strip_product<config, Epilogue::kNone>(activations, maps.part[place.part], stack.part[place.part], place.block,
-                                         place.blocks);
+  strip_product<config, Epilogue::kNone>(activations, maps.part[place.part], stack.part[place.part], place);
 }
 
 }  // namespace tare::linear_cuda

@@ -374,7 +374,8 @@ __global__ __launch_bounds__(threads(config), 1) void wide_stack(const __grid_co
   const StackPlace place(stack);
   const LinearArguments arguments = stack.part[place.part];
   wide_product<config, Epilogue::kNone>(activations, outputs.part[place.part], maps.part[place.part], arguments,
-                                        place.block / kWideCluster, place.blocks / kWideCluster);
+                                        static_cast<int>(place.block()) / kWideCluster,
+                                        static_cast<int>(place.blocks()) / kWideCluster);
 }
 
 }  // namespace tare::linear_cuda
