@@ -34,13 +34,20 @@ Result<std::vector<int64_t>> numbers(const std::string& option, const std::strin
   return out;
 }
 
+std::vector<std::string> words(const std::string& list) {
+  std::vector<std::string> out;
+  for (size_t begin = 0; begin < list.size();) {
+    const size_t end = std::min(list.find(',', begin), list.size());
+    out.push_back(list.substr(begin, end - begin)), begin = end + 1;
+  }
+  return out;
+}
+
 // Those that `wanted` names, "qkv,o"; all when it is empty.
 Result<std::vector<LayerProduct>> chosen(std::vector<LayerProduct> all, const std::string& wanted) {
   if (wanted.empty()) return all;
   std::vector<LayerProduct> out;
-  for (size_t begin = 0; begin < wanted.size();) {
-    const size_t end = std::min(wanted.find(',', begin), wanted.size());
-    const std::string name = wanted.substr(begin, end - begin);
+  for (const std::string& name : words(wanted)) {
     std::string known;
     const size_t before = out.size();
     for (const LayerProduct& p : all) {
@@ -48,7 +55,6 @@ Result<std::vector<LayerProduct>> chosen(std::vector<LayerProduct> all, const st
       known += (known.empty() ? "" : ", ") + p.name;
     }
     if (out.size() == before) return invalid("--products names '", name, "', the shape has ", known);
-    begin = end + 1;
   }
   return out;
 }
@@ -57,7 +63,7 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   TARE_ASSIGN_OR_RETURN(const auto opened, line.host());
   const Host& host = *opened;
   LinearBenchRequest request;
-  request.shape = o.shape, request.code = o.code, request.weights = o.weights, request.vendor_folders = o.vendor;
+  request.shape = o.shape, request.code = o.code, request.vendor_folders = o.vendor;
   request.launches = o.launches;
   TARE_ASSIGN_OR_RETURN(request.rows, numbers("--rows", o.rows));
   TARE_ASSIGN_OR_RETURN(request.odd_rows, numbers("--odd-rows", o.odd_rows));
@@ -92,9 +98,14 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   };
   if (!o.launches.empty()) request.say = [](const std::string& words) { std::cout << words << '\n'; };
   auto* lab = host.plugins().registrations().service<LinearLab>();
-  TARE_RETURN_IF_ERROR(lab != nullptr && lab->device_kind() == info.kind
-                           ? lab->bench(**device, request)
-                           : bench_linear_layer(host, **device, info, request));
+  const std::vector<std::string> kinds = words(o.weights);
+  if (kinds.empty()) return invalid("--weights names no kind of weights, expected trained, gaussian, ...");
+  for (const std::string& kind : kinds) {
+    request.weights = kind;
+    TARE_RETURN_IF_ERROR(lab != nullptr && lab->device_kind() == info.kind
+                             ? lab->bench(**device, request)
+                             : bench_linear_layer(host, **device, info, request));
+  }
   TARE_RETURN_IF_ERROR(bad);
   sort(records);
   return records;
@@ -135,7 +146,8 @@ void add_bench_linear(CLI::App& bench, CommandLine& line) {
   command->add_option("--device", o->device, "cuda:0, cpu, ...")->capture_default_str();
   command->add_option("--products", o->products, "Of the layer, with commas between; all when not given");
   command->add_option("--code", o->code, "w12 or w11")->capture_default_str();
-  command->add_option("--weights", o->weights, "trained, gaussian, clustered, adversarial")->capture_default_str();
+  command->add_option("--weights", o->weights, "trained, gaussian, clustered, adversarial; several with commas between")
+      ->capture_default_str();
   command->add_option("--vendor", o->vendor, "Folders to look for the vendor's library in first");
   command->add_option("--sustained", o->sustained, "Also measure sustained, in alternating slices of so many seconds");
   command->add_flag("--free-order", o->free_order, "Also the best order of sums for each number of rows up to 128");

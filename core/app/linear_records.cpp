@@ -29,6 +29,7 @@ LinearRow row_of(const json::object& o) {
   r.us = number(o, "us"), r.vendor_us = number(o, "vendor_us");
   r.without_dependent_us = number(o, "without_dependent_us"), r.dense_us = number(o, "dense_us");
   r.limit_share = number(o, "limit_share"), r.flop_share = number(o, "flop_share");
+  r.singles_speed_up = number(o, "singles_speed_up");
   r.sustained_us = number(o, "sustained_us"), r.sustained_vendor_us = number(o, "sustained_vendor_us");
   r.fixed_order_us = number(o, "fixed_order_us"), r.free_order_us = number(o, "free_order_us");
   r.stale = o.if_contains("measured") != nullptr;
@@ -137,14 +138,14 @@ std::string linear_text(const LinearRecords& records) {
         break;
       }
     char line[256];
-    std::snprintf(line, sizeof line, "%6s %10s %10s %8s %10s %11s %8s %8s %10s %8s\n", "rows", "ours us", "vendor us",
-                  "burst", "sustained", "limit", "bytes", "kernel", "dependent", "order");
+    std::snprintf(line, sizeof line, "%6s %10s %10s %8s %8s %10s %11s %8s %8s %10s %8s\n", "rows", "ours us",
+                  "vendor us", "burst", "singles", "sustained", "limit", "bytes", "kernel", "dependent", "order");
     out += line;
     for (const LinearRow& r : rows) {
-      std::snprintf(line, sizeof line, "%6lld %10.1f %10s %8s %10s %11s %8s %8s %10s %8s%s\n",
+      std::snprintf(line, sizeof line, "%6lld %10.1f %10s %8s %8s %10s %11s %8s %8s %10s %8s%s\n",
                     static_cast<long long>(r.tokens), r.us, fixed(r.vendor_us, 1).c_str(), times(r.speed_up()).c_str(),
-                    times(r.sustained_speed_up()).c_str(), limit(r).c_str(), times(r.bytes()).c_str(),
-                    times(r.kernel()).c_str(), times(r.dependent()).c_str(), price(r).c_str(),
+                    times(r.singles_speed_up).c_str(), times(r.sustained_speed_up()).c_str(), limit(r).c_str(),
+                    times(r.bytes()).c_str(), times(r.kernel()).c_str(), times(r.dependent()).c_str(), price(r).c_str(),
                     r.stale ? "  stale" : "");
       out += line;
     }
@@ -170,6 +171,7 @@ std::string linear_json(const LinearRecords& records) {
                      {"stale", r.stale},
                      {"ptx", json::array(r.ptx.begin(), r.ptx.end())}};
     if (r.dense_us > 0) row["dense_us"] = r.dense_us;
+    if (r.singles_speed_up > 0) row["singles_speed_up"] = r.singles_speed_up;
     if (r.sustained_us > 0) row["sustained_speed_up"] = r.sustained_speed_up();
     if (r.dense_us > 0) row["gain"] = {{"bytes", r.bytes()}, {"kernel", r.kernel()}, {"dependent", r.dependent()}};
     if (r.free_order_us > 0) row["order_price"] = r.order_price();
@@ -198,6 +200,7 @@ report::Report linear_report(const LinearRecords& records) {
                             {.name = "ours", .unit = "us", .numeric = true, .decimals = 1},
                             {.name = "vendor", .unit = "us", .numeric = true, .decimals = 1},
                             {.name = "burst", .numeric = true},
+                            {.name = "products singly", .numeric = true},
                             {.name = "sustained", .numeric = true},
                             {.name = "of the limit", .numeric = true},
                             {.name = "bytes", .numeric = true},
@@ -210,6 +213,7 @@ report::Report linear_report(const LinearRecords& records) {
       if (!r.stale && r.sustained_us > 0)
         sustained.points.push_back({static_cast<double>(r.tokens), r.sustained_speed_up()});
       table.rows.push_back({r.tokens, r.us, r.vendor_us, Cell(r.speed_up(), times(r.speed_up())),
+                            Cell(r.singles_speed_up, times(r.singles_speed_up)),
                             Cell(r.sustained_speed_up(), times(r.sustained_speed_up())),
                             Cell(std::max(r.limit_share, r.flop_share), limit(r)), Cell(r.bytes(), times(r.bytes())),
                             Cell(r.kernel(), times(r.kernel())), Cell(r.dependent(), times(r.dependent())),

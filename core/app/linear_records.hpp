@@ -17,6 +17,7 @@ struct LinearRow {
   int64_t tokens = 0, resident_bytes = 0;
   double us = 0, vendor_us = 0, without_dependent_us = 0, dense_us = 0;
   double limit_share = 0, flop_share = 0;  // of the bandwidth, of the arithmetic
+  double singles_speed_up = 0;  // geometric mean of all products measured singly, those outside the layer included
   double sustained_us = 0, sustained_vendor_us = 0;
   double fixed_order_us = 0, free_order_us = 0;     // products singly: the matrix's own order, the best for these rows
   bool stale = false;                               // measured with earlier kernels, as the record itself says

@@ -21,7 +21,7 @@ struct File {
 
 constexpr const char* kLines =
     R"({"kind":"matrix","name":"qkv"}
-{"kind":"layer","device":"B","tokens":16,"us":100,"vendor_us":150,"dense_us":125,"without_dependent_us":110,"limit_share":0.9,"resident_bytes":330000000,"fixed_order_us":99,"free_order_us":98,"kernels":[{"ptx":"abc"}]}
+{"kind":"layer","device":"B","tokens":16,"us":100,"vendor_us":150,"singles_speed_up":1.37,"dense_us":125,"without_dependent_us":110,"limit_share":0.9,"resident_bytes":330000000,"fixed_order_us":99,"free_order_us":98,"kernels":[{"ptx":"abc"}]}
 {"kind":"layer","device":"B","tokens":1,"us":50,"vendor_us":40,"sustained_us":50,"sustained_vendor_us":45,"measured":"once"}
 {"kind":"exactness","comparisons":10,"wrong":0}
 )";
@@ -57,6 +57,8 @@ TEST_CASE("the table, the JSON and the page say the same") {
   CHECK(text.find("stale") != std::string::npos);
   CHECK(text.find("0 of 10 comparisons") != std::string::npos);
   CHECK(json.find("\"speed_up\":1.5E0") != std::string::npos);
+  CHECK(text.find("1.37x") != std::string::npos);
+  CHECK(json.find("\"singles_speed_up\":1.37E0") != std::string::npos);
   const std::string page = report::to_html(linear_report(records));
   CHECK(page.find("1.50x") != std::string::npos);
   CHECK(page.find("330.0 MB a layer") != std::string::npos);

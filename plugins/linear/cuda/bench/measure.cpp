@@ -379,11 +379,12 @@ void Measurement::chained(int32_t tokens, Found& found) {
     std::tie(hot, hot_vendor) = sustained(best, second, theirs_graph, tokens, hot_configs);
   const double mine = (o_us[0] + o_us[1]) / 2, yours = (t_us[0] + t_us[1] + t_us[2]) / 3;
   const double limit_us = layer_bytes_ / bandwidth_ * 1e6;
+  const double singles = std::pow(found.ratios, 1.0 / static_cast<double>(layer_.matrices().size()));
   say("LAYER %-9s M=%-4d ours %.1f us (%.1f %.1f), vendor %.1f (%.1f %.1f %.1f), %.3fx | %4.1f %% of the limit | "
       "without dependent launch %.1f | dense variant %.1f | sustained %.1f / %.1f %.3fx | geomean of singles %.3fx",
       bench::name(kind_), tokens, mine, o_us[0], o_us[1], yours, t_us[0], t_us[1], t_us[2], yours / mine,
       limit_us / mine * 100, plain_us, dense_us, hot_vendor.us, hot.us, hot.us > 0 ? hot_vendor.us / hot.us : 0,
-      std::pow(found.ratios, 1.0 / static_cast<double>(layer_.matrices().size())));
+      singles);
   std::string kernels;
   for (size_t i = 0; i < best.size(); ++i)
     if (chained_[i]) kernels += (kernels.empty() ? "" : ",") + kernel(best[i]);
@@ -393,12 +394,13 @@ void Measurement::chained(int32_t tokens, Found& found) {
               ",\"ratio\":", yours / mine, ",\"limit_share\":", limit_us / mine, ",\"tflops\":", tflops,
               ",\"flop_share\":", request_.peak_tflops > 0 ? tflops / request_.peak_tflops : 0,
               ",\"without_dependent_us\":", plain_us, ",\"dense_us\":", dense_us, ",\"code\":\"", name(code_),
-              "\",\"resident_bytes\":", static_cast<int64_t>(layer_bytes_), ",\"fixed_order_us\":", found.fixed_us,
-              ",\"free_order_us\":", found.free_us, ",\"differing\":", wrong_, ",\"sustained_us\":", hot.us,
-              ",\"sustained_vendor_us\":", hot_vendor.us, ",\"sustained_gigahertz\":", hot.gigahertz,
-              ",\"sustained_vendor_gigahertz\":", hot_vendor.gigahertz, ",\"sustained_mj\":", hot.millijoules,
-              ",\"sustained_vendor_mj\":", hot_vendor.millijoules, ",\"sustained_configs\":[", hot_configs,
-              "],\"configs\":[", configs_of(best), "],\"kernels\":[", kernels, "]}"));
+              "\",\"singles_speed_up\":", singles, ",\"resident_bytes\":", static_cast<int64_t>(layer_bytes_),
+              ",\"fixed_order_us\":", found.fixed_us, ",\"free_order_us\":", found.free_us, ",\"differing\":", wrong_,
+              ",\"sustained_us\":", hot.us, ",\"sustained_vendor_us\":", hot_vendor.us,
+              ",\"sustained_gigahertz\":", hot.gigahertz, ",\"sustained_vendor_gigahertz\":", hot_vendor.gigahertz,
+              ",\"sustained_mj\":", hot.millijoules, ",\"sustained_vendor_mj\":", hot_vendor.millijoules,
+              ",\"sustained_configs\":[", hot_configs, "],\"configs\":[", configs_of(best), "],\"kernels\":[", kernels,
+              "]}"));
 }
 
 }  // namespace tare::linear_cuda::bench
