@@ -170,6 +170,10 @@ Result<TareSource> open_tare_source(const std::string& path, std::span<const Mod
                                     const std::vector<std::string>& exclude) {
   if (is_folder(path)) return open_folder_source(path, exclude);
   if (is_file(path) && path.ends_with(".gguf")) return open_gguf_source(path, families);
+  if (is_file(path) && path.ends_with(".tare"))
+    return invalid(printable(path, 200),
+                   " is a bundle already, expected a Hugging Face folder or a .gguf file; `tare "
+                   "pack --layout` makes a serving bundle of it, `tare unpack` the files");
   if (is_file(path))
     return invalid(printable(path, 200), ": cannot be packed, expected a Hugging Face folder or a .gguf file");
   return failure(Code::not_found, printable(path, 200), ": there is no such file or folder");

@@ -126,6 +126,18 @@ TEST_CASE("sizes and names that cannot be are refused behind good checksums") {
   CHECK(!refusal([](auto& d) { d.tensors[0].dtype = "Q9"; }).empty());
 }
 
+TEST_CASE("a bundle is not packed again without a layout, and what may be done is said") {
+  Folder model, work;
+  make_small(model);
+  const std::string path = work.path + "/m.tare", again = work.path + "/again.tare";
+  REQUIRE(pack_tare(model.path, path, {}, {}).ok());
+  const auto packed = pack_tare(path, again, {}, {});
+  REQUIRE_FALSE(packed.ok());
+  CHECK(packed.status().message().find("m.tare is a bundle already") != std::string::npos);
+  CHECK(packed.status().message().find("tare pack --layout") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(again));
+}
+
 TEST_CASE("a rank reads about its share, by rows and by columns, of every expert") {
   Folder model, work;
   Numbers numbers;
