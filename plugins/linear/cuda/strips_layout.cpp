@@ -293,8 +293,8 @@ Result<StripsHead> read_head(const void* data, int64_t bytes, const WeightInfo& 
     return invalid(weight.name, " lies in a code ", head.code, " that is none");
   const auto code = static_cast<WeightCode>(head.code);
   const bool coded = code != WeightCode::kDense;
-  if (head.strips_per_block < 1 || head.rows % (kStripRows * head.strips_per_block) != 0 || head.leaves < 1 ||
-      head.columns % (kChunkColumns * head.leaves) != 0 || head.overflow_entries < 0 ||
+  if (head.strips_per_block < 1 || head.rows % (int64_t{kStripRows} * head.strips_per_block) != 0 || head.leaves < 1 ||
+      head.columns % (int64_t{kChunkColumns} * head.leaves) != 0 || head.overflow_entries < 0 ||
       head.overflow_entries >= int64_t{1} << 24 ||
       (coded &&
        (head.header_blocks < 1 || head.header_blocks > 4 || head.base < 1 || head.base + window_of(code) > 255)))
