@@ -41,9 +41,7 @@ Result<CheckedChoices> check_choices(Device& device, const DeviceInfo& info, con
                                      std::span<const TuningProblem> problems, const TuningDatabase& database,
                                      const TunerOptions& options) {
   WallTimer wall;
-  LaunchTimer* timer =
-      options.timer != nullptr ? options.timer : static_cast<LaunchTimer*>(device.query(LaunchTimer::kInterface));
-  if (timer == nullptr) timer = &wall;
+  LaunchTimer& timer = options.timer != nullptr ? *options.timer : timer_of(device, wall);
   TARE_ASSIGN_OR_RETURN(const std::vector<TuningEntry> entries, database.entries(info.sku));
   BenchMemory memory;
   memory.data = options.data;
@@ -70,7 +68,7 @@ Result<CheckedChoices> check_choices(Device& device, const DeviceInfo& info, con
             TARE_ASSIGN_OR_RETURN(bench, ProblemBench::create(device, registry, p.problem, layout, p.points.back(),
                                                               options.cold_bytes, memory));
           }
-          auto one = check_one(*bench, *timer, entry, *standard, *kernel);
+          auto one = check_one(*bench, timer, entry, *standard, *kernel);
           if (one.status().code() == Code::not_found) continue;  // a config that is gone
           if (!one.ok()) return std::move(one).status();
           out.choices.push_back(std::move(*one));

@@ -23,9 +23,7 @@ class Tuner {
   Tuner(Device& device, const DeviceInfo& info, const Registry& registry, TuningDatabase& database,
         const TunerOptions& options)
       : device_(device), info_(info), registry_(registry), database_(database), o_(options) {
-    timer_ =
-        options.timer != nullptr ? options.timer : static_cast<LaunchTimer*>(device.query(LaunchTimer::kInterface));
-    if (timer_ == nullptr) timer_ = &wall_;
+    timer_ = options.timer != nullptr ? options.timer : &timer_of(device, wall_);
     now_ = options.now ? options.now : [] {
       return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
     };

@@ -21,4 +21,10 @@ class WallTimer final : public LaunchTimer {
   double seconds_ = 0;
 };
 
+// The device's own timer, or the wall's clock where it has none.
+inline LaunchTimer& timer_of(Device& device, WallTimer& wall) {
+  auto* own = static_cast<LaunchTimer*>(device.query(LaunchTimer::kInterface));
+  return own != nullptr ? *own : wall;
+}
+
 }  // namespace tare

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "autotune/run/qualify.hpp"
-#include "autotune/run/recheck.hpp"
 #include "core/report/report.hpp"
 
 namespace tare {
@@ -33,9 +32,5 @@ void print(const TunerOutcome& outcome, const AutotuneFacts& facts, std::ostream
 // `qualification` may be null.
 std::string to_json(const TunerOutcome& outcome, const AutotuneFacts& facts, const Qualification* qualification);
 report::Report to_report(const TunerOutcome& outcome, const AutotuneFacts& facts, const Qualification* qualification);
-
-// What measuring choices again found.
-void print(const CheckedChoices& found, std::ostream& out);
-std::string to_json(const CheckedChoices& found);
 
 }  // namespace tare

@@ -11,6 +11,8 @@
 #include "core/app/device_data.hpp"
 #include "core/app/device_use.hpp"
 #include "core/app/interrupt.hpp"
+#include "core/app/list_option.hpp"
+#include "core/app/recheck_report.hpp"
 #include "core/app/tuning_problems.hpp"
 #include "core/app/version.hpp"
 #include "core/base/progress.hpp"
@@ -28,12 +30,7 @@ struct Options {
 };
 
 std::vector<std::string> split(const std::string& in) {
-  std::vector<std::string> out(1);
-  for (const char c : in)
-    if (c == ',')
-      out.emplace_back();
-    else
-      out.back() += c;
+  auto out = split_list(in);
   std::erase(out, "");
   return out;
 }

@@ -1,5 +1,4 @@
 // tare bench linear: measures the products of a model's shape from compressed weights, or shows what was measured.
-#include <charconv>
 #include <fstream>
 #include <iostream>
 
@@ -7,6 +6,7 @@
 #include "core/app/interrupt.hpp"
 #include "core/app/linear_bench.hpp"
 #include "core/app/linear_records.hpp"
+#include "core/app/list_option.hpp"
 #include "core/app/product_shapes.hpp"
 
 namespace tare {
@@ -21,33 +21,11 @@ struct Options {
   bool as_json = false, free_order = false, no_check = false, no_dense = false, verbose = false;
 };
 
-Result<std::vector<int64_t>> numbers(const std::string& option, const std::string& list) {
-  std::vector<int64_t> out;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    int64_t value = 0;
-    const auto [at, error] = std::from_chars(list.data() + begin, list.data() + end, value);
-    if (error != std::errc() || at != list.data() + end)
-      return invalid(option, " is '", list, "', expected numbers with commas between");
-    out.push_back(value), begin = end + 1;
-  }
-  return out;
-}
-
-std::vector<std::string> words(const std::string& list) {
-  std::vector<std::string> out;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    out.push_back(list.substr(begin, end - begin)), begin = end + 1;
-  }
-  return out;
-}
-
 // Those that `wanted` names, "qkv,o"; all when it is empty.
 Result<std::vector<LayerProduct>> chosen(std::vector<LayerProduct> all, const std::string& wanted) {
   if (wanted.empty()) return all;
   std::vector<LayerProduct> out;
-  for (const std::string& name : words(wanted)) {
+  for (const std::string& name : split_list(wanted)) {
     std::string known;
     const size_t before = out.size();
     for (const LayerProduct& p : all) {
@@ -65,8 +43,8 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   LinearBenchRequest request;
   request.shape = o.shape, request.code = o.code, request.vendor_folders = o.vendor;
   request.launches = o.launches;
-  TARE_ASSIGN_OR_RETURN(request.rows, numbers("--rows", o.rows));
-  TARE_ASSIGN_OR_RETURN(request.odd_rows, numbers("--odd-rows", o.odd_rows));
+  TARE_ASSIGN_OR_RETURN(request.rows, parse_numbers("--rows", o.rows));
+  TARE_ASSIGN_OR_RETURN(request.odd_rows, parse_numbers("--odd-rows", o.odd_rows));
   TARE_ASSIGN_OR_RETURN(const auto products, products_of_shape(o.shape));
   TARE_ASSIGN_OR_RETURN(request.products, chosen(layer_products(products), o.products));
   auto device = host.open_device(o.device, {.threads = o.threads, .memory_bytes = 0});
@@ -98,7 +76,7 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
   };
   if (!o.launches.empty()) request.say = [](const std::string& words) { std::cout << words << '\n'; };
   auto* lab = host.plugins().registrations().service<LinearLab>();
-  const std::vector<std::string> kinds = words(o.weights);
+  const std::vector<std::string> kinds = split_list(o.weights);
   if (kinds.empty()) return invalid("--weights names no kind of weights, expected trained, gaussian, ...");
   for (const std::string& kind : kinds) {
     request.weights = kind;

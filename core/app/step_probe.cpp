@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "autotune/launch_timer.hpp"
 #include "autotune/run/bench.hpp"
 #include "autotune/run/wall_timer.hpp"
 #include "autotune/store/problem_text.hpp"
@@ -58,17 +57,16 @@ class StepProbe {
       TARE_RETURN_IF_ERROR(stream_->synchronize());
     }
     WallTimer wall;
-    auto* timer = static_cast<LaunchTimer*>(device_.query(LaunchTimer::kInterface));
-    if (timer == nullptr) timer = &wall;
+    LaunchTimer& timer = timer_of(device_, wall);
     // In the order of a step, as long as one of them has not been launched often enough. The first launch only warms.
     for (bool more = true; more;) {
       more = false;
       for (auto& [name, kind] : kinds_) {
         if (kind.launches > kMost || (kind.launches > kLeast && kind.total > kEnough)) continue;
         const PlanStep& step = plan_.steps[kind.steps[static_cast<size_t>(kind.launches) % kind.steps.size()]];
-        const double before = timer->now();
-        TARE_RETURN_IF_ERROR(timer->run(*stream_, [&] { return launch(kind, step); }));
-        const double seconds = timer->now() - before;
+        const double before = timer.now();
+        TARE_RETURN_IF_ERROR(timer.run(*stream_, [&] { return launch(kind, step); }));
+        const double seconds = timer.now() - before;
         if (kind.launches++ > 0) kind.seconds.push_back(seconds), kind.total += seconds;
         more = true;
       }

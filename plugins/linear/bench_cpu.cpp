@@ -25,6 +25,7 @@
 #include "plugins/linear/coded_layout.hpp"
 #include "plugins/linear/cpu_candidate.hpp"
 #include "plugins/linear/cpu_layouts.hpp"
+#include "plugins/linear/plain_problem.hpp"
 
 namespace tare::linear {
 namespace {
@@ -109,18 +110,6 @@ class Weights {
   size_t at_ = 0;
 };
 
-Problem problem_for(const Device& device, const WeightInfo& info, int64_t rows) {
-  Problem p;
-  p.device_kind = "cpu", p.features = device.info().features, p.rows = rows;
-  ProblemOp op;
-  op.op = Linear::kOp, op.attributes = to_attributes(Linear{});
-  op.inputs = {{{{1, Axis::tokens}, info.inputs()}, DType::bf16}};
-  op.results = {{{{1, Axis::tokens}, info.outputs()}, DType::bf16}};
-  op.weights = {info, std::nullopt};
-  p.ops = {op};
-  return p;
-}
-
 struct Runner {
   std::string name;
   std::unique_ptr<Instance> instance;
@@ -195,7 +184,7 @@ void print_ratios(const std::vector<Runner>& runners, int64_t rows) {
 void run_shape(Device& device, WeightsByCode& by_code, int64_t rows, const Options& options) {
   Weights& weights = *by_code.begin()->second;
   const WeightInfo& info = weights.info();
-  const Problem problem = problem_for(device, info, rows);
+  const Problem problem = linear::plain_problem(device, info, rows);
   std::vector<Runner> runners;
   struct Family {
     std::shared_ptr<const CpuBackend> dense;

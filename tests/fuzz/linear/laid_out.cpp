@@ -14,6 +14,7 @@
 #include "plugins/linear/cpu_candidate.hpp"
 #include "plugins/linear/cpu_layouts.hpp"
 #include "plugins/linear/cuda/strips_layout.hpp"
+#include "plugins/linear/plain_problem.hpp"
 
 using namespace tare;
 
@@ -122,20 +123,8 @@ void damage(Block& block, const uint8_t* data, size_t size) {
   }
 }
 
-Problem problem_for(const Device& device, const WeightInfo& info, int64_t rows) {
-  Problem p;
-  p.device_kind = "cpu", p.features = device.info().features, p.rows = rows;
-  ProblemOp op;
-  op.op = Linear::kOp, op.attributes = to_attributes(Linear{});
-  op.inputs = {{{{1, Axis::tokens}, info.inputs()}, DType::bf16}};
-  op.results = {{{{1, Axis::tokens}, info.outputs()}, DType::bf16}};
-  op.weights = {info, std::nullopt};
-  p.ops = {op};
-  return p;
-}
-
 void multiply(const KernelCandidate& kernel, Device& device, const WeightView& weight, int64_t rows, uint8_t config) {
-  const Problem problem = problem_for(device, *weight.info, rows);
+  const Problem problem = linear::plain_problem(device, *weight.info, rows);
   if (!kernel.supports(problem)) return;
   const auto read = kernel.layouts(problem, 0, 0);
   if (std::ranges::find(read, weight.layout) == read.end()) return;

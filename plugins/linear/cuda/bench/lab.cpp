@@ -10,7 +10,7 @@ namespace tare::linear_cuda::bench {
 namespace {
 constexpr size_t kStampWords = 512;  // two a multiprocessor
 constexpr size_t kLeastRead = size_t{256} << 20;
-}
+}  // namespace
 
 void must(const Status& status) {
   if (!status.ok()) throw Lost{status};

@@ -17,6 +17,9 @@ WeightCode code_of(const std::string& code) {
   if (code == "w11") return WeightCode::kW11;
   throw Lost{invalid("the code is '", code, "', expected w12 or w11")};
 }
+const char* name(WeightCode code) {
+  return code == WeightCode::kDense ? "dense" : code == WeightCode::kW12 ? "w12" : "w11";
+}
 MatrixSpec spec_of(const LayerProduct& p) {
   const WeightInfo info{p.name, DType::bf16, {p.outputs, p.inputs}, 1};
   if (const Verdict v = fits_records(info); !v) throw Lost{failure(Code::unsupported, p.name, ": ", v.reason)};

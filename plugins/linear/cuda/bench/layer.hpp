@@ -40,6 +40,7 @@ struct Timing {
 // Thrown: names that are none.
 WeightKind kind_of(const std::string& name_of_kind);
 WeightCode code_of(const std::string& code);
+const char* name(WeightCode code);
 // A product of a layer as records lie: refused (thrown) when none take it.
 MatrixSpec spec_of(const LayerProduct& product);
 
