@@ -35,7 +35,13 @@ struct CompiledKernel {
   std::string symbol;  // the mangled name to look up in the loaded module
   KernelResources resources;
   bool from_cache = false;
+  // Of the PTX that the compiler made on the way: what a record's kernel hash is, the same wherever the same sources
+  // meet the same compiler. 32 hex digits.
+  std::string ptx_hash = {};
+  std::string compiler = {};  // which made it, "13.0.88"; empty: it does not say
 };
+// The compiler that jit/fetch_nvrtc.sh fetches: hashes in records of measurements are of its PTX.
+inline constexpr std::string_view kPinnedCompiler = "13.0.88";
 
 class Jit {
  public:

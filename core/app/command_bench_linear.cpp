@@ -8,6 +8,7 @@
 #include "core/app/linear_records.hpp"
 #include "core/app/list_option.hpp"
 #include "core/app/product_shapes.hpp"
+#include "jit/jit.hpp"
 
 namespace tare {
 namespace {
@@ -85,6 +86,10 @@ Result<LinearRecords> measured(const CommandLine& line, const Options& o) {
                              : bench_linear_layer(host, **device, info, request));
   }
   TARE_RETURN_IF_ERROR(bad);
+  if (const auto bare = std::ranges::find_if(records.rows, &LinearRow::lacks_hashes); bare != records.rows.end())
+    std::cerr << "tare: these records lack the hashes of their kernels, which are those of NVRTC "
+              << jit::kPinnedCompiler << ": found was "
+              << (bare->compiler.empty() ? "one of an unknown version" : bare->compiler) << '\n';
   sort(records);
   return records;
 }
@@ -128,7 +133,8 @@ void add_bench_linear(CLI::App& bench, CommandLine& line) {
       ->capture_default_str();
   command->add_option("--vendor", o->vendor, "Folders to look for the vendor's library in first");
   command->add_option("--sustained", o->sustained, "Also measure sustained, in alternating slices of so many seconds");
-  command->add_flag("--free-order", o->free_order, "Also the best order of sums for each number of rows up to 128");
+  command->add_flag("--free-order", o->free_order,
+                    "Also the best order of sums for each number of rows: what one order costs");
   command->add_flag("--no-check", o->no_check, "Do not compare bits");
   command->add_flag("--no-dense", o->no_dense, "Do not measure plain weights in our kernels");
   command->add_option("--launch", o->launches,

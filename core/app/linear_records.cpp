@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <tuple>
@@ -32,7 +33,7 @@ LinearRow row_of(const json::object& o) {
   r.singles_speed_up = number(o, "singles_speed_up");
   r.sustained_us = number(o, "sustained_us"), r.sustained_vendor_us = number(o, "sustained_vendor_us");
   r.fixed_order_us = number(o, "fixed_order_us"), r.free_order_us = number(o, "free_order_us");
-  r.stale = o.if_contains("measured") != nullptr;
+  r.stale = o.if_contains("measured") != nullptr, r.compiler = word(o, "nvrtc");
   if (const json::value* configs = o.if_contains("configs"); configs != nullptr && configs->is_array()) {
     for (const json::value& c : configs->as_array())
       if (c.is_string()) r.configs.emplace_back(c.as_string());
@@ -61,6 +62,16 @@ std::string price(const LinearRow& r) {
   if (r.free_order_us <= 0) return "-";
   char text[32];
   std::snprintf(text, sizeof text, "%.1f %%", r.order_price() * 100);
+  return text;
+}
+// "one order of sums costs 0.3 % in the geometric mean, 0.5 % at most"; empty: not measured.
+std::string price_of_all(const std::vector<LinearRow>& rows) {
+  const auto mean = mean_order_price(rows);
+  if (!mean) return "";
+  double most = 0;
+  for (const LinearRow& r : rows) most = std::max(most, r.order_price());
+  char text[128];
+  std::snprintf(text, sizeof text, "%.1f %% in the geometric mean, %.1f %% at most", *mean * 100, most * 100);
   return text;
 }
 
@@ -128,6 +139,13 @@ Status read_linear_records(const std::string& path, LinearRecords& records) {
   return {};
 }
 
+std::optional<double> mean_order_price(std::span<const LinearRow> rows) {
+  double logs = 0, count = 0;
+  for (const LinearRow& r : rows)
+    if (r.free_order_us > 0) logs += std::log(1 + r.order_price()), ++count;
+  return count > 0 ? std::optional(std::exp(logs / count) - 1) : std::nullopt;
+}
+
 std::string linear_text(const LinearRecords& records) {
   std::string out;
   by_group(records, [&](const std::vector<LinearRow>& rows) {
@@ -149,6 +167,7 @@ std::string linear_text(const LinearRecords& records) {
                     r.stale ? "  stale" : "");
       out += line;
     }
+    if (const std::string cost = price_of_all(rows); !cost.empty()) out += "price of one order of sums: " + cost + "\n";
     out += "\n";
   });
   return out + exactness(records) + "\n";
@@ -169,6 +188,7 @@ std::string linear_json(const LinearRecords& records) {
                      {"limit_share", r.limit_share},
                      {"flop_share", r.flop_share},
                      {"stale", r.stale},
+                     {"compiler", r.compiler},
                      {"ptx", json::array(r.ptx.begin(), r.ptx.end())}};
     if (r.dense_us > 0) row["dense_us"] = r.dense_us;
     if (r.singles_speed_up > 0) row["singles_speed_up"] = r.singles_speed_up;
@@ -177,8 +197,19 @@ std::string linear_json(const LinearRecords& records) {
     if (r.free_order_us > 0) row["order_price"] = r.order_price();
     rows.push_back(std::move(row));
   }
-  return json::serialize(
-      json::object{{"rows", std::move(rows)}, {"comparisons", records.comparisons}, {"differing", records.wrong}});
+  json::array prices;
+  by_group(records, [&](const std::vector<LinearRow>& of) {
+    if (const auto mean = mean_order_price(of))
+      prices.push_back(json::object{{"device", of[0].device},
+                                    {"shape", of[0].shape},
+                                    {"code", of[0].code},
+                                    {"weights", of[0].weights},
+                                    {"geometric_mean", *mean}});
+  });
+  return json::serialize(json::object{{"rows", std::move(rows)},
+                                      {"order_prices", std::move(prices)},
+                                      {"comparisons", records.comparisons},
+                                      {"differing", records.wrong}});
 }
 
 report::Report linear_report(const LinearRecords& records) {
@@ -228,6 +259,8 @@ report::Report linear_report(const LinearRecords& records) {
         break;
       }
     }
+    if (const std::string cost = price_of_all(rows); !cost.empty())
+      facts.facts.push_back({"price of one order of sums", cost});
     sections.push_back({name,
                         {facts, std::move(table),
                          Paragraph{"The gain is bytes times kernel: plain weights in the same kernels and launch mode "

@@ -19,15 +19,15 @@ namespace {
 namespace fs = std::filesystem;
 
 // An entry: magic with the format's version, hash of the rest, then the fields, little-endian as this machine is.
-constexpr std::string_view kMagic = "TAREKRN1";
+constexpr std::string_view kMagic = "TAREKRN2";
 constexpr size_t kHashDigits = 32;
 
 struct Fixed {
   int32_t registers, stack_bytes, spill_store_bytes, spill_load_bytes;
-  uint32_t serialized_wgmma, symbol_bytes;
+  uint32_t serialized_wgmma, symbol_bytes, ptx_hash_bytes, compiler_bytes;
   uint64_t cubin_bytes;
 };
-static_assert(sizeof(Fixed) == 32, "the entry's fixed part has no padding");
+static_assert(sizeof(Fixed) == 40, "the entry's fixed part has no padding");
 
 std::string last_error() { return std::strerror(errno); }
 
@@ -57,9 +57,11 @@ std::string encode_entry(const CompiledKernel& kernel) {
                     r.spill_load_bytes,
                     r.serialized_wgmma ? 1u : 0u,
                     static_cast<uint32_t>(kernel.symbol.size()),
+                    static_cast<uint32_t>(kernel.ptx_hash.size()),
+                    static_cast<uint32_t>(kernel.compiler.size()),
                     kernel.cubin.size()};
   std::string body(reinterpret_cast<const char*>(&fixed), sizeof fixed);
-  body += kernel.symbol;
+  body += kernel.symbol + kernel.ptx_hash + kernel.compiler;
   body.append(reinterpret_cast<const char*>(kernel.cubin.data()), kernel.cubin.size());
   return std::string(kMagic) + hash_text(body) + body;
 }
@@ -75,14 +77,20 @@ Result<CompiledKernel> decode_entry(std::string_view bytes) {
   }
   Fixed fixed;
   std::memcpy(&fixed, body.data(), sizeof fixed);
-  if (body.size() != sizeof fixed + fixed.symbol_bytes + fixed.cubin_bytes) {
+  const uint64_t rest = body.size() - sizeof fixed;
+  const uint64_t words = uint64_t{fixed.symbol_bytes} + fixed.ptx_hash_bytes + fixed.compiler_bytes;
+  if (words > rest || rest - words != fixed.cubin_bytes) {
     return failure(tare::Code::corrupt, "a kernel cache entry's sizes do not add up");
   }
   CompiledKernel out;
   out.resources = {fixed.registers, fixed.stack_bytes, fixed.spill_store_bytes, fixed.spill_load_bytes,
                    fixed.serialized_wgmma != 0};
-  out.symbol = std::string(body.substr(sizeof fixed, fixed.symbol_bytes));
-  const std::string_view cubin = body.substr(sizeof fixed + fixed.symbol_bytes);
+  size_t at = sizeof fixed;
+  for (const auto& [word, length] : {std::pair(&out.symbol, fixed.symbol_bytes),
+                                     {&out.ptx_hash, fixed.ptx_hash_bytes},
+                                     {&out.compiler, fixed.compiler_bytes}})
+    word->assign(body.substr(at, length)), at += length;
+  const std::string_view cubin = body.substr(at);
   out.cubin.assign(cubin.begin(), cubin.end());
   out.from_cache = true;
   return out;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <sstream>
 
+#include "jit/source/hash.hpp"
+
 namespace tare::jit {
 namespace {
 
@@ -56,10 +58,10 @@ int32_t number_before(std::string_view text, std::string_view what) {
 
 struct Compiled {
   std::string symbol, log;
-  std::string image;
+  std::string cubin, ptx;
 };
 
-Result<Compiled> run(const Nvrtc& nvrtc, const SourceSet::Closure& closure, const KernelRequest& request, bool ptx) {
+Result<Compiled> run(const Nvrtc& nvrtc, const SourceSet::Closure& closure, const KernelRequest& request) {
   const NvrtcSymbols& s = nvrtc.symbols();
   std::vector<const char*> texts, names;
   for (size_t i = 0; i < closure.paths.size(); ++i) {
@@ -99,17 +101,15 @@ Result<Compiled> run(const Nvrtc& nvrtc, const SourceSet::Closure& closure, cons
     return failed("nvrtcGetLoweredName", r);
   }
   out.symbol = symbol;
-  size_t bytes = 0;
-  if (const auto r = ptx ? s.nvrtcGetPTXSize(program.program, &bytes) : s.nvrtcGetCUBINSize(program.program, &bytes);
-      r != 0) {
-    return failed(ptx ? "nvrtcGetPTXSize" : "nvrtcGetCUBINSize", r);
-  }
-  out.image.resize(bytes);
-  if (const auto r =
-          ptx ? s.nvrtcGetPTX(program.program, out.image.data()) : s.nvrtcGetCUBIN(program.program, out.image.data());
-      r != 0) {
-    return failed(ptx ? "nvrtcGetPTX" : "nvrtcGetCUBIN", r);
-  }
+  const auto take = [&](auto size, auto get, const char* call, std::string& into) -> Status {
+    size_t bytes = 0;
+    if (const auto r = size(program.program, &bytes); r != 0) return failed(call, r);
+    into.resize(bytes);
+    if (const auto r = get(program.program, into.data()); r != 0) return failed(call, r);
+    return {};
+  };
+  TARE_RETURN_IF_ERROR(take(s.nvrtcGetCUBINSize, s.nvrtcGetCUBIN, "nvrtcGetCUBIN", out.cubin));
+  TARE_RETURN_IF_ERROR(take(s.nvrtcGetPTXSize, s.nvrtcGetPTX, "nvrtcGetPTX", out.ptx));
   return out;
 }
 
@@ -118,6 +118,17 @@ Result<Compiled> run(const Nvrtc& nvrtc, const SourceSet::Closure& closure, cons
 std::vector<std::string> compile_options(const std::string& architecture) {
   return {"--gpu-architecture=" + architecture, "--std=c++20", "--device-as-default-execution-space",
           "--ptxas-options=--verbose",          "--fmad=true", "--restrict"};
+}
+
+std::string compiler_of(std::string_view ptx) {
+  constexpr std::string_view kBefore = "Cuda compilation tools, release ";
+  const size_t line = ptx.substr(0, 1024).find(kBefore);
+  if (line == std::string_view::npos) return {};
+  const std::string_view rest = ptx.substr(line, ptx.find('\n', line) - line);
+  const size_t at = rest.find(", V");
+  if (at == std::string_view::npos) return {};
+  const std::string_view version = rest.substr(at + 3);
+  return std::string(version.substr(0, version.find_first_not_of("0123456789.")));
 }
 
 KernelResources parse_resources(std::string_view log) {
@@ -134,17 +145,13 @@ KernelResources parse_resources(std::string_view log) {
 
 Result<CompiledKernel> compile_kernel(const Nvrtc& nvrtc, const SourceSet::Closure& closure,
                                       const KernelRequest& request) {
-  TARE_ASSIGN_OR_RETURN(Compiled compiled, run(nvrtc, closure, request, false));
+  TARE_ASSIGN_OR_RETURN(Compiled compiled, run(nvrtc, closure, request));
   CompiledKernel out;
-  out.cubin.assign(compiled.image.begin(), compiled.image.end());
+  out.cubin.assign(compiled.cubin.begin(), compiled.cubin.end());
   out.symbol = std::move(compiled.symbol);
   out.resources = parse_resources(compiled.log);
+  out.ptx_hash = hash_text(compiled.ptx), out.compiler = compiler_of(compiled.ptx);
   return out;
-}
-
-Result<std::string> compile_ptx(const Nvrtc& nvrtc, const SourceSet::Closure& closure, const KernelRequest& request) {
-  TARE_ASSIGN_OR_RETURN(Compiled compiled, run(nvrtc, closure, request, true));
-  return std::move(compiled.image);
 }
 
 }  // namespace tare::jit

@@ -16,8 +16,8 @@ std::vector<std::string> compile_options(const std::string& architecture);
 Result<CompiledKernel> compile_kernel(const Nvrtc& nvrtc, const SourceSet::Closure& closure,
                                       const KernelRequest& request);
 
-// The PTX of the same kernel: what a record's kernel hash is made of, the same on every machine with this NVRTC.
-Result<std::string> compile_ptx(const Nvrtc& nvrtc, const SourceSet::Closure& closure, const KernelRequest& request);
+// "13.0.88" of PTX that says "// Cuda compilation tools, release 13.0, V13.0.88" in its head; empty: it does not say.
+std::string compiler_of(std::string_view ptx);
 
 // Reads registers, stack, spills and wgmma warnings from the assembler's verbose log.
 KernelResources parse_resources(std::string_view log);

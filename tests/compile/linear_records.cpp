@@ -1,5 +1,6 @@
-// linear_records NVRTC_FOLDER FILE.jsonl...: writes into each record of a layer the hash of the PTX that its kernels
-// have in this tree. To be run on the tree that was measured, before it changes.
+// linear_records NVRTC_FOLDER FILE.jsonl...: compares the hashes of kernels that records of layers have with those of
+// this tree, and writes them where a measurement with another compiler left them out: to be run on the tree that was
+// measured, before it changes.
 #include <cstdio>
 
 #include "jit/device_bundle.hpp"
@@ -19,9 +20,11 @@ int main(int argc, char** argv) {
   }
   records::KernelHashes hashes(**nvrtc, jit::SourceSet({jit::device_bundle(), jit::linear_bundle()}));
   for (int i = 2; i < argc; ++i) {
-    if (const Status s = records::add_hashes(argv[i], hashes); !s.ok()) {
-      std::fprintf(stderr, "%s\n", s.message().c_str());
+    const auto others = records::add_hashes(argv[i], hashes);
+    if (!others.ok()) {
+      std::fprintf(stderr, "%s\n", others.status().message().c_str());
       return 1;
     }
+    std::printf("%s: %lld kernels have changed since\n", argv[i], static_cast<long long>(*others));
   }
 }

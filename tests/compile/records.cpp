@@ -6,18 +6,21 @@
 #include <sstream>
 
 #include "jit/compile/compiler.hpp"
-#include "jit/source/hash.hpp"
 
 namespace tare::records {
 namespace json = boost::json;
 
-Result<std::string> KernelHashes::hash(const std::string& source, const std::string& expression) {
-  const std::string key = source + "\n" + expression;
+Result<std::string> KernelHashes::hash(const std::string& source, const std::string& expression,
+                                       const std::string& architecture) {
+  const std::string key = source + "\n" + expression + "\n" + architecture;
   if (const auto it = known_.find(key); it != known_.end()) return it->second;
   const auto made = [&]() -> Result<std::string> {
     TARE_ASSIGN_OR_RETURN(const auto closure, sources_.closure(source));
-    TARE_ASSIGN_OR_RETURN(const std::string ptx, jit::compile_ptx(nvrtc_, closure, {source, expression, "sm_90a"}));
-    return jit::hash_text(ptx);
+    TARE_ASSIGN_OR_RETURN(const auto kernel, jit::compile_kernel(nvrtc_, closure, {source, expression, architecture}));
+    if (kernel.compiler != jit::kPinnedCompiler)
+      return failure(Code::unsupported, "NVRTC is ", kernel.compiler, ", hashes in records are of ",
+                     jit::kPinnedCompiler);
+    return kernel.ptx_hash;
   }();
   known_.emplace(key, made);
   return made;
@@ -54,7 +57,10 @@ Result<std::vector<LayerRecord>> read_layers(const std::string& path) {
   std::vector<LayerRecord> out;
   for (const json::object& line : lines) {
     if (!is_layer(line)) continue;
-    LayerRecord record{.device = string_at(line, "device"), .code = string_at(line, "code", "w12"), .kernels = {}};
+    LayerRecord record{.device = string_at(line, "device"),
+                       .code = string_at(line, "code", "w12"),
+                       .architecture = string_at(line, "architecture", kUsual),
+                       .kernels = {}};
     const json::value* tokens = line.if_contains("tokens");
     if (tokens == nullptr || !tokens->is_int64()) return invalid(path, ": a layer record without `tokens`");
     record.tokens = static_cast<int>(tokens->as_int64());
@@ -71,28 +77,37 @@ Result<std::vector<LayerRecord>> read_layers(const std::string& path) {
   return out;
 }
 
-Status add_hashes(const std::string& path, KernelHashes& hashes) {
+Result<int64_t> add_hashes(const std::string& path, KernelHashes& hashes) {
+  int64_t others = 0;
   TARE_ASSIGN_OR_RETURN(auto lines, read_lines(path));
   std::ostringstream out;
   for (json::object& line : lines) {
     if (json::value* kernels = is_layer(line) ? line.if_contains("kernels") : nullptr; kernels != nullptr) {
       for (json::value& kernel : kernels->as_array()) {
         json::object& k = kernel.as_object();
-        TARE_ASSIGN_OR_RETURN(const std::string hash, hashes.hash(string_at(k, "source"), string_at(k, "expression")));
-        k["ptx"] = hash;
+        const std::string measured = string_at(k, "ptx");
+        const auto hash =
+            hashes.hash(string_at(k, "source"), string_at(k, "expression"), string_at(line, "architecture", kUsual));
+        if (!measured.empty()) {
+          others += !hash.ok() || *hash != measured;
+          continue;
+        }
+        if (!hash.ok()) return hash.status();
+        k["ptx"] = *hash;
       }
     }
     out << json::serialize(line) << "\n";
   }
-  std::ofstream(path) << out.str();
-  return {};
+  std::ofstream file(path);
+  if (!(file << out.str()).flush()) return failure(Code::unavailable, path, " cannot be written");
+  return others;
 }
 
 bool is_current(const LayerRecord& record, KernelHashes& hashes) {
   if (record.kernels.empty()) return false;
   for (const Kernel& kernel : record.kernels) {
     if (kernel.ptx.empty()) return false;
-    const auto today = hashes.hash(kernel.source, kernel.expression);
+    const auto today = hashes.hash(kernel.source, kernel.expression, record.architecture);
     if (!today || *today != kernel.ptx) return false;
   }
   return true;

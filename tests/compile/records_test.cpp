@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "jit/device_bundle.hpp"
+#include "jit/host.hpp"
+#include "plugins/linear/cuda/bench/kernel_records.hpp"
 #include "plugins/linear/cuda/bundle.hpp"
 #include "tests/compile/records.hpp"
 
@@ -56,6 +59,72 @@ TEST_CASE("a record is current only when all of its kernels have the tree's hash
   CHECK_FALSE(is_current(record, hashes));
   record.kernels.clear();
   CHECK_FALSE(is_current(record, hashes));
+}
+
+TEST_CASE("a measurement writes the hashes of the kernels that ran") {
+  const auto nvrtc = jit::Nvrtc::open(jit::nvrtc_folders(TARE_NVRTC_FOLDER));
+  if (!nvrtc) {
+    std::printf("skipped: %s\n", nvrtc.status().message().c_str());
+    return;
+  }
+  const std::string folder = TARE_BINARY_DIR "/records-test";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  const jit::KernelRequest request{"plugins/linear/cuda/pack.cuh", "tare::linear_cuda::exponent_histogram", "sm_90a"};
+  std::string recorded;
+  for (const bool from_disk : {false, true}) {
+    jit::JitOptions options;
+    options.nvrtc_folders = jit::nvrtc_folders(std::string(TARE_NVRTC_FOLDER)), options.cache_folder = folder;
+    const auto jit = jit::make_jit(std::move(options));
+    REQUIRE(jit->add_bundle(jit::device_bundle()).ok());
+    REQUIRE(jit->add_bundle(jit::linear_bundle()).ok());
+    const auto made = jit->compile_all({&request, 1});
+    REQUIRE_MESSAGE(made[0].ok(), made[0].status().message());
+    CHECK((*made[0])->from_cache == from_disk);
+    linear_cuda::bench::KernelRecords kernels;
+    kernels.add(request, **made[0]);
+    CHECK(kernels.compilers() == jit::kPinnedCompiler);
+    CHECK(kernels.missing() == "");
+    const std::string json = kernels.json(request.source, request.expression);
+    CHECK((recorded.empty() || recorded == json));
+    recorded = json;
+    CHECK(kernels.json(request.source, "another").find("ptx") == std::string::npos);
+  }
+  // What was measured so is current, without another program.
+  const std::string path = folder + "/records.jsonl";
+  const auto write = [&](const std::string& kernel) {
+    std::ofstream(path) << R"({"kind":"layer","device":"x","tokens":1,"kernels":[)" << kernel << "]}\n";
+  };
+  KernelHashes hashes(**nvrtc, jit::SourceSet({jit::device_bundle(), jit::linear_bundle()}));
+  write(recorded);
+  auto records = read_layers(path);
+  REQUIRE(records.ok());
+  CHECK(is_current(records->at(0), hashes));
+  CHECK(*add_hashes(path, hashes) == 0);
+  // Of another compiler there is none: it is filled in where it lacks, and one that differs is left and counted.
+  linear_cuda::bench::KernelRecords others;
+  jit::CompiledKernel kernel;
+  kernel.ptx_hash = "0123", kernel.compiler = "13.1.80";
+  others.add(request, kernel);
+  CHECK(others.missing() ==
+        "1 kernels are of NVRTC 13.1.80: records leave out their hashes, which are those of NVRTC 13.0.88");
+  const std::string bare = others.json(request.source, request.expression);
+  CHECK(bare.find("ptx") == std::string::npos);
+  write(bare);
+  CHECK(*add_hashes(path, hashes) == 0);
+  records = read_layers(path);
+  REQUIRE(records.ok());
+  CHECK(is_current(records->at(0), hashes));
+  write(bare.substr(0, bare.size() - 1) + R"(,"ptx":"0123"})");
+  CHECK(*add_hashes(path, hashes) == 1);
+  records = read_layers(path);
+  REQUIRE(records.ok());
+  CHECK(records->at(0).kernels.at(0).ptx == "0123");
+}
+
+TEST_CASE("the compiler that hashes are of is the one that is fetched") {
+  const std::string script = read_file(TARE_SOURCE_DIR "/jit/fetch_nvrtc.sh");
+  CHECK(script.find("version=" + std::string(jit::kPinnedCompiler) + "\n") != std::string::npos);
 }
 
 TEST_CASE("rows whose kernels have changed since the measurement are marked stale") {

@@ -30,6 +30,7 @@ CompiledKernel kernel(size_t bytes, const std::string& symbol = "_Z5stripv") {
   k.cubin.assign(bytes, 0x5a);
   k.symbol = symbol;
   k.resources = {168, 16, 8, 4, true};
+  k.ptx_hash = std::string(32, 'f'), k.compiler = "13.0.88";
   return k;
 }
 const std::string kKey(32, 'a'), kOther(32, 'b');
@@ -48,8 +49,19 @@ TEST_CASE("what is stored is found again, with everything") {
   CHECK(found->resources.registers == 168);
   CHECK(found->resources.spill_load_bytes == 4);
   CHECK(found->resources.serialized_wgmma);
+  CHECK(found->ptx_hash == std::string(32, 'f'));
+  CHECK(found->compiler == "13.0.88");
   CHECK(found->from_cache);
   CHECK_FALSE(cache.find(kOther).has_value());
+}
+
+TEST_CASE("PTX says which compiler made it") {
+  CHECK(
+      compiler_of("//\n// Compiler Build ID: CL-1\n// Cuda compilation tools, release 13.0, V13.0.88\n// Based on\n") ==
+      "13.0.88");
+  CHECK(compiler_of("// Cuda compilation tools, release 13.2, V13.2.1") == "13.2.1");
+  CHECK(compiler_of("// Cuda compilation tools, release 13.0\n, V1.2") == "");
+  CHECK(compiler_of(".version 9.0\n.target sm_90a\n") == "");
 }
 
 TEST_CASE("a truncated or altered entry is removed and made again") {

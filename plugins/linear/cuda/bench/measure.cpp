@@ -15,6 +15,11 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 double weights_of(const Matrix& m) { return static_cast<double>(m.spec.rows) * m.spec.columns; }
+// A replay lasts 1 to 3 ms: long enough for the clock, short enough not to meet the power cap.
+int calls_of(const Matrix& m, int32_t tokens) {
+  const double gigaflops = 2e-9 * weights_of(m) * tokens;
+  return std::clamp(static_cast<int>(1500 / std::max(gigaflops, 1.0)), 4, 32);
+}
 
 }  // namespace
 
@@ -70,7 +75,7 @@ void Measurement::run() {
     const auto tokens = static_cast<int32_t>(rows);
     Found found;
     for (size_t i = 0; i < layer_.matrices().size(); ++i) single(i, tokens, found);
-    if (request_.free_order && tokens <= 128) price_of_order(tokens, found);
+    if (request_.free_order) price_of_order(tokens, found);
     chained(tokens, found);
   }
   say("EXACT %llu comparisons of whole outputs with the dense reference, %llu wrong",
@@ -117,13 +122,14 @@ void Measurement::describe(const Matrix& m) {
               bench::name(kind_), "\",\"name\":\"", m.spec.name, "\",\"rows\":", m.spec.rows, ",\"columns\":",
               m.spec.columns, ",\"leaves\":", s.leaves, ",\"strips_per_block\":", s.order.strips_per_block,
               ",\"bits_per_weight\":", m.bits_per_weight, ",\"overflow_entries\":", m.packed[0].overflow_entries,
-              ",\"unpacks_exactly\":", m.unpacks_exactly ? "true" : "false", ",\"reference_error\":", error, "}"));
+              ",\"unpacks_exactly\":", m.unpacks_exactly ? "true" : "false",
+              ",\"reference_error\":", std::isfinite(error) ? text(error) : "null", "}"));
 }
 
-// Leaves that the free choice may take besides the matrix's own: where few tokens make the order matter.
-std::vector<int32_t> Measurement::other_orders(size_t matrix, int32_t tokens) const {
+// Leaves that the free choice may take besides the matrix's own.
+std::vector<int32_t> Measurement::other_orders(size_t matrix) const {
   std::vector<int32_t> out;
-  if (!request_.free_order || tokens > 128 || !chained_[matrix]) return out;
+  if (!request_.free_order || !chained_[matrix]) return out;
   const Matrix& m = const_cast<Layer&>(layer_).matrices()[matrix];
   for (const int32_t leaves : {1, 2, 4})
     if (leaves != m.packed[0].shape.leaves && m.spec.columns % (kChunkColumns * leaves) == 0) out.push_back(leaves);
@@ -146,14 +152,19 @@ void Measurement::compile() {
         want(c);
         if (request_.check || request_.dense) want(dense_variant(c));
       }
-      for (const int32_t leaves : other_orders(i, tokens)) {
+      for (const int32_t leaves : other_orders(i)) {
         shape.leaves = leaves;
         for (const AnyConfig& c : candidates(shape, tokens, info_.units, layer_.architecture())) want(c);
       }
     }
   const auto start = std::chrono::steady_clock::now();
-  for (const auto& made : jit_.compile_all(requests)) must(made.ok() ? Status() : made.status());
+  const auto all = jit_.compile_all(requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    must(all[i].ok() ? Status() : all[i].status());
+    kernels_.add(requests[i], **all[i]);
+  }
   say("# %zu kernels compiled or found in %.2f s", requests.size(), seconds_since(start));
+  if (const std::string missing = kernels_.missing(); !missing.empty()) say("# %s", missing.c_str());
 }
 
 uint64_t Measurement::check(Matrix& m, const AnyConfig& c, int32_t tokens) {
@@ -171,9 +182,7 @@ uint64_t Measurement::check(Matrix& m, const AnyConfig& c, int32_t tokens) {
 
 void Measurement::single(size_t matrix, int32_t tokens, Found& found) {
   Matrix& m = layer_.matrices()[matrix];
-  // A replay lasts 1 to 3 ms: long enough for the clock, short enough not to meet the power cap.
-  const double gigaflops = 2e-9 * weights_of(m) * tokens;
-  const int calls = std::clamp(static_cast<int>(1500 / std::max(gigaflops, 1.0)), 4, 32);
+  const int calls = calls_of(m, tokens);
   const auto [way, vendor_us] = layer_.best_baseline(m, tokens, calls);
   Best best;
   auto& timed = found.timed.emplace_back();
@@ -228,12 +237,12 @@ void Measurement::price_of_order(int32_t tokens, Found& found) {
     const int32_t own = m.packed[0].shape.leaves;
     double fastest = found.best[i].us;
     found.fixed_us += fastest;
-    for (const int32_t leaves : other_orders(i, tokens)) {
+    for (const int32_t leaves : other_orders(i)) {
       layer_.set_leaves(m, leaves);
       for (const AnyConfig& c : candidates(m.packed[0].shape, tokens, info_.units, layer_.architecture())) {
         stop_if_asked();
         if (std::holds_alternative<PortableConfig>(c)) continue;
-        auto recorded = lab_.record(layer_.product(m, c, tokens, true), 32);
+        auto recorded = lab_.record(layer_.product(m, c, tokens, true), calls_of(m, tokens));
         fastest = std::min(fastest, lab_.burst_us(recorded, 5, rest_between_ms(tokens)));
       }
     }

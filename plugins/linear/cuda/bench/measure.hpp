@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "autotune/linear_lab.hpp"
+#include "plugins/linear/cuda/bench/kernel_records.hpp"
 #include "plugins/linear/cuda/bench/layer.hpp"
 
 namespace tare::linear_cuda::bench {
@@ -36,7 +37,7 @@ class Measurement {
   void lay();
   void describe(const Matrix& m);
   void compile();
-  std::vector<int32_t> other_orders(size_t matrix, int32_t tokens) const;
+  std::vector<int32_t> other_orders(size_t matrix) const;
   // Differing outputs of a candidate, packed and dense.
   uint64_t check(Matrix& m, const AnyConfig& config, int32_t tokens);
   void single(size_t matrix, int32_t tokens, Found& found);
@@ -70,6 +71,7 @@ class Measurement {
   const WeightKind kind_;
   const WeightCode code_;
   Layer layer_;
+  KernelRecords kernels_;
   std::vector<bool> chained_;                                 // by matrix
   double layer_bytes_ = 0, layer_flops_ = 0, bandwidth_ = 0;  // flops of a row; bytes a second
   uint64_t compared_ = 0, wrong_ = 0;

@@ -6,15 +6,6 @@
 #include "plugins/linear/cuda/bench/measure.hpp"
 
 namespace tare::linear_cuda::bench {
-namespace {
-
-// A kernel as records name it: what compiles it again on another day.
-std::string kernel(const Best& best) {
-  return text("{\"source\":\"", source(best.config), "\",\"expression\":\"", expression(best.config), "\"}");
-}
-
-}  // namespace
-
 Lab::Work Measurement::chain(const std::vector<Best>& set, int32_t tokens, bool dependent, bool dense) {
   std::vector<Lab::Work> works;
   for (size_t i = 0; i < set.size(); ++i)
@@ -141,7 +132,7 @@ void Measurement::chained(int32_t tokens, Found& found) {
     std::tie(hot, hot_vendor) = sustained(best, second, theirs_graph, tokens, hot_configs);
   const double mine = (o_us[0] + o_us[1]) / 2, yours = (t_us[0] + t_us[1] + t_us[2]) / 3;
   const double limit_us = layer_bytes_ / bandwidth_ * 1e6;
-  const double singles = std::pow(found.ratios, 1.0 / static_cast<double>(layer_.matrices().size()));
+  const double singles = vs ? std::pow(found.ratios, 1.0 / static_cast<double>(layer_.matrices().size())) : 0;
   say("LAYER %-9s M=%-4d ours %.1f us (%.1f %.1f), vendor %.1f (%.1f %.1f %.1f), %.3fx | %4.1f %% of the limit | "
       "without dependent launch %.1f | dense variant %.1f | sustained %.1f / %.1f %.3fx | geomean of singles %.3fx",
       bench::name(kind_), tokens, mine, o_us[0], o_us[1], yours, t_us[0], t_us[1], t_us[2], yours / mine,
@@ -149,7 +140,8 @@ void Measurement::chained(int32_t tokens, Found& found) {
       singles);
   std::string kernels;
   for (size_t i = 0; i < best.size(); ++i)
-    if (chained_[i]) kernels += (kernels.empty() ? "" : ",") + kernel(best[i]);
+    if (chained_[i])
+      kernels += (kernels.empty() ? "" : ",") + kernels_.json(source(best[i].config), expression(best[i].config));
   const double tflops = layer_flops_ * tokens / mine * 1e-6;
   record(text("{\"kind\":\"layer\",\"device\":\"", info_.name, "\",\"shape\":\"", request_.shape, "\",\"weights\":\"",
               bench::name(kind_), "\",\"tokens\":", tokens, ",\"us\":", mine, ",\"vendor_us\":", yours,
@@ -161,8 +153,8 @@ void Measurement::chained(int32_t tokens, Found& found) {
               ",\"sustained_us\":", hot.us, ",\"sustained_vendor_us\":", hot_vendor.us,
               ",\"sustained_gigahertz\":", hot.gigahertz, ",\"sustained_vendor_gigahertz\":", hot_vendor.gigahertz,
               ",\"sustained_mj\":", hot.millijoules, ",\"sustained_vendor_mj\":", hot_vendor.millijoules,
-              ",\"sustained_configs\":[", hot_configs, "],\"configs\":[", configs_of(best), "],\"kernels\":[", kernels,
-              "]}"));
+              ",\"sustained_configs\":[", hot_configs, "],\"configs\":[", configs_of(best), "],\"architecture\":\"",
+              layer_.architecture(), "\",\"nvrtc\":\"", kernels_.compilers(), "\",\"kernels\":[", kernels, "]}"));
 }
 
 }  // namespace tare::linear_cuda::bench
