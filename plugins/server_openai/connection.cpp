@@ -1,10 +1,10 @@
+// The life of a connection: requests as they come, and who answers them.
 #include "plugins/server_openai/connection.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -14,20 +14,16 @@ namespace tare::server {
 namespace {
 
 namespace http = boost::beast::http;
-using Error = boost::system::error_code;
 using Parser = http::request_parser<http::string_body>;
 
 constexpr uint32_t kHeaderBytes = 32 << 10;
 constexpr size_t kBufferBytes = 128 << 10;
-constexpr size_t kReadBytes = 4096;
-constexpr size_t kAheadBytes = 64 << 10;  // of further requests that are read while one is answered
 constexpr size_t kLongBody = 16 << 10;    // from here on helpers read and encode it
-constexpr Milliseconds kForever{3600000};
 
 std::string to_string(boost::beast::string_view view) { return {view.data(), view.size()}; }
 
 // What a request that could not be read is answered; nothing for a client that went away.
-std::optional<ApiError> read_error(const Error& error, bool timed_out, const ServerSettings& settings) {
+std::optional<ApiError> read_error(const boost::system::error_code& error, bool timed_out, const ServerSettings& settings) {
   const auto refusal = [](int status, std::string message, std::string code) {
     return ApiError{.status = status, .message = std::move(message), .param = {}, .code = std::move(code)};
   };
@@ -234,165 +230,6 @@ net::awaitable<void> Connection::find_reply() {
   });
   while (!work->done) co_await pause(kForever);
   reply_ = std::move(work->reply);
-}
-
-net::awaitable<bool> Connection::generate() {
-  auto weak = weak_from_this();
-  auto executor = socket_.get_executor();
-  auto wake_me = [weak, executor] {
-    net::post(executor, [weak] {
-      const auto self = weak.lock();
-      if (!self) return;
-      // The client does not read, and more waits for it than we keep.
-      if (self->writing_ && self->run_ && self->run_->overflowed()) {
-        Error ignored;
-        self->socket_.close(ignored);
-      }
-      self->wake();
-    });
-  };
-  const Refusal refusal = GenerationRun::start(shared_.application.engine(), shared_.application.metrics(),
-                                               std::move(std::get<GenerationPlan>(reply_)), wake_me, &run_);
-  if (refusal) {
-    const bool sent = co_await respond(to_response(*refusal));
-    co_return sent;
-  }
-  watching_ = true;
-  watch();
-  bool sent = false;
-  if (run_->streams()) {
-    sent = co_await stream();
-  } else {
-    while (!run_->finished() && !gone_ && !run_->overflowed()) {
-      run_->drain();
-      if (!run_->finished()) co_await pause(kForever);
-    }
-  }
-  co_await unwatch();
-  const bool whole = !run_->streams() && run_->finished() && !gone_;
-  std::optional<HttpResponse> response;
-  if (whole) response = run_->response();
-  run_.reset();
-  if (response) sent = co_await respond(std::move(*response));
-  co_return sent;
-}
-
-net::awaitable<bool> Connection::stream() {
-  status_ = 200;
-  if (framing_.minor_version == 0) framing_.keep_alive = false;
-  outgoing_ = stream_head(framing_);
-  const Milliseconds ping(shared_.timing.ping_ms);
-  while (true) {
-    const std::string bytes = run_->drain();
-    if (!bytes.empty()) outgoing_ += chunk(bytes, framing_);
-    const bool done = run_->finished();
-    if (done) outgoing_ += last_chunk(framing_);
-    if (!outgoing_.empty()) {
-      const bool sent = co_await flush();
-      if (!sent) co_return false;
-    }
-    if (done) co_return true;
-    if (gone_ || run_->overflowed()) co_return false;
-    const bool woken = co_await pause(ping);
-    if (!woken) outgoing_ = chunk(": ping\n\n", framing_);
-  }
-}
-
-net::awaitable<bool> Connection::respond(HttpResponse response) {
-  if (shared_.application.draining()) framing_.keep_alive = false;
-  status_ = response.status;
-  outgoing_ = to_bytes(response, framing_);
-  const bool sent = co_await flush();
-  co_return sent;
-}
-
-net::awaitable<bool> Connection::flush() {
-  Error error;
-  writing_ = true;
-  arm(shared_.settings.body_timeout_ms);
-  co_await net::async_write(socket_, net::buffer(outgoing_), net::redirect_error(net::use_awaitable, error));
-  disarm();
-  writing_ = false;
-  outgoing_.clear();
-  co_return !error;
-}
-
-net::awaitable<bool> Connection::pause(Milliseconds most) {
-  if (!woken_) {
-    Error ignored;
-    wake_timer_.expires_after(most);
-    co_await wake_timer_.async_wait(net::redirect_error(net::use_awaitable, ignored));
-  }
-  const bool woken = woken_;
-  woken_ = false;
-  co_return woken;
-}
-void Connection::wake() {
-  woken_ = true;
-  wake_timer_.cancel();
-}
-
-// Ends the connection so that the last response arrives: what a client still sends is read and dropped for a while, as
-// closing at once would make its kernel drop what we sent.
-net::awaitable<void> Connection::linger() {
-  Error error;
-  socket_.shutdown(net::ip::tcp::socket::shutdown_send, error);
-  arm(shared_.timing.linger_ms);
-  while (!error && !timed_out_) {
-    buffer_.clear();
-    co_await socket_.async_read_some(buffer_.prepare(kAheadBytes), net::redirect_error(net::use_awaitable, error));
-  }
-  disarm();
-  socket_.close(error);
-}
-
-void Connection::watch() {
-  if (reading_ || !watching_ || buffer_.size() >= kAheadBytes) return;
-  reading_ = true;
-  auto self = shared_from_this();
-  socket_.async_read_some(buffer_.prepare(kReadBytes), [self](Error error, size_t bytes) {
-    self->reading_ = false;
-    self->buffer_.commit(bytes);
-    if (!error) {
-      self->watch();
-    } else if (error != net::error::operation_aborted) {
-      self->gone_ = true;
-    }
-    self->wake();
-  });
-}
-net::awaitable<void> Connection::unwatch() {
-  watching_ = false;
-  Error ignored;
-  if (reading_) socket_.cancel(ignored);
-  while (reading_) co_await pause(kForever);
-}
-
-void Connection::arm(int32_t timeout_ms) {
-  timed_out_ = false;
-  ++turn_;
-  deadline_.expires_after(Milliseconds(timeout_ms));
-  auto self = shared_from_this();
-  const uint64_t turn = turn_;
-  deadline_.async_wait([self, turn](Error error) {
-    if (!error) self->expire(turn);
-  });
-}
-void Connection::disarm() {
-  ++turn_;
-  deadline_.cancel();
-}
-void Connection::expire(uint64_t turn) {
-  if (turn != turn_) return;
-  timed_out_ = true;
-  Error ignored;
-  socket_.cancel(ignored);
-  // An operation of several reads may have been between two of them: asked again until it ends.
-  auto self = shared_from_this();
-  deadline_.expires_after(Milliseconds(20));
-  deadline_.async_wait([self, turn](Error error) {
-    if (!error) self->expire(turn);
-  });
 }
 
 void Connection::begin_request() {

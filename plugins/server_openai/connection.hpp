@@ -71,6 +71,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void abandon();
 
  private:
+  using Error = boost::system::error_code;
+  static constexpr size_t kReadBytes = 4096;
+  static constexpr size_t kAheadBytes = 64 << 10;  // of further requests that are read while one is answered
+  static constexpr Milliseconds kForever{3600000};
+
   net::awaitable<void> serve();
   net::awaitable<void> refuse_client();
   net::awaitable<bool> serve_one();  // one request; false: the connection is to end
