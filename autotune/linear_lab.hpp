@@ -1,4 +1,4 @@
-// LinearLab: what a plugin with products for one kind of device offers to those who measure them ("linear_lab/1", a
+// LinearLab: what a plugin with products for one kind of device offers to those who measure them ("linear_lab/2", a
 // service): numbers that are made and compared where they lie, and a bench of a layer against the vendor's library.
 // [any thread]; what it makes, one thread.
 #pragma once
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/api/device.hpp"
+#include "core/api/kernel.hpp"
 
 namespace tare {
 
@@ -53,12 +54,15 @@ struct LinearBenchRequest {
 
 class LinearLab {
  public:
-  static constexpr std::string_view kInterface = "linear_lab/1";
+  static constexpr std::string_view kInterface = "linear_lab/2";
   virtual ~LinearLab() = default;
   virtual std::string_view device_kind() const noexcept = 0;  // "cuda"
   virtual Result<std::unique_ptr<DeviceData>> data(Device& device) = 0;
   // Measures the layer. Refused: a product that no kernel takes, a device that fails, one that was stopped.
   virtual Status bench(Device& device, const LinearBenchRequest& request) = 0;
+  // How a matrix of that size begins in `layout` when its numbers are as training leaves them: enough to bind kernels to
+  // it, not to run them. Empty: the layout is none of this plugin's, or does not take the matrix.
+  virtual std::vector<std::byte> usual_head(const WeightInfo& matrix, std::string_view layout) const = 0;
 };
 
 }  // namespace tare

@@ -18,11 +18,18 @@ Problem plain_product(const DeviceInfo& info, int64_t outputs, int64_t inputs, i
   return out;
 }
 
+std::vector<TuningProblem> peak_problems(const DeviceInfo& info) {
+  std::vector<TuningProblem> out;
+  for (int64_t size = 1024; size <= 8192; size *= 2)
+    out.push_back({plain_product(info, size, size, size / 2), "", {size / 2}});
+  return out;
+}
+
 double peak_operations(Device& device, const DeviceInfo& info, const Registry& registry, std::string_view numerics,
                        LaunchTimer& timer, DeviceData* data) {
   double peak = 0;
-  for (int64_t size = 1024; size <= 8192; size *= 2) {
-    const Problem problem = plain_product(info, size, size, size / 2);
+  for (const TuningProblem& p : peak_problems(info)) {
+    const Problem& problem = p.problem;
     const auto layouts = layouts_of(registry, problem, std::vector<std::string>{"dense"});
     if (layouts.empty()) continue;
     const auto contestant = default_for(registry, problem, layouts.front(), numerics);

@@ -4,6 +4,7 @@
 
 #include "autotune/launch_timer.hpp"
 #include "autotune/linear_lab.hpp"
+#include "autotune/run/problems.hpp"
 #include "core/registry/registry.hpp"
 
 namespace tare {
@@ -12,6 +13,8 @@ namespace tare {
 double peak_operations(Device& device, const DeviceInfo& info, const Registry& registry, std::string_view numerics,
                        LaunchTimer& timer, DeviceData* data = nullptr);
 // linear/1 of one BF16 matrix.
+// What a rate of arithmetic is measured on: sizes at one rows point each, smallest first.
+std::vector<TuningProblem> peak_problems(const DeviceInfo& info);
 Problem plain_product(const DeviceInfo& info, int64_t outputs, int64_t inputs, int64_t rows);
 
 }  // namespace tare

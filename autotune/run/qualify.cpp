@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kGateRows[] = {1, 2, 3, 8, 17, 64, 200};
 
 // Small and odd: sizes that fill no tile, stacked products with a bias, both fused neighbours.
-std::vector<Problem> gate_problems(const DeviceInfo& info) {
+std::vector<Problem> small_problems(const DeviceInfo& info) {
   std::vector<Problem> out;
   const auto stacked = [&](std::vector<int64_t> outputs, int64_t inputs, bool bias) {
     Problem p = plain_product(info, outputs[0], inputs, 1);
@@ -64,6 +64,18 @@ double against(std::span<const TuningEntry> shipped, const TunerOutcome& tuning,
 
 }  // namespace
 
+std::vector<TuningProblem> gate_problems(const DeviceInfo& info) {
+  std::vector<TuningProblem> out;
+  for (Problem& problem : small_problems(info)) {
+    TuningProblem p{std::move(problem), "", {}};
+    for (const int64_t rows : kGateRows) p.points.push_back(rows_point(rows));
+    p.points.erase(std::unique(p.points.begin(), p.points.end()), p.points.end());
+    p.printed = to_string(p.problem);  // of one row: fused kernels take few rows alone
+    out.push_back(std::move(p));
+  }
+  return out;
+}
+
 Result<std::vector<GateOutcome>> run_gates(Device& device, const DeviceInfo& info, const Registry& registry,
                                            const std::function<bool()>& stopped, DeviceData* data) {
   std::vector<GateOutcome> out;
@@ -74,7 +86,7 @@ Result<std::vector<GateOutcome>> run_gates(Device& device, const DeviceInfo& inf
   };
   BenchMemory memory;
   memory.data = data;
-  for (const Problem& problem : gate_problems(info))
+  for (const Problem& problem : small_problems(info))
     for (const std::string& layout : layouts_of(registry, problem, {})) {
       TARE_ASSIGN_OR_RETURN(const auto bench,
                             ProblemBench::create(device, registry, problem, layout, kGateRows[6], 0, memory));

@@ -11,6 +11,8 @@ struct GateOutcome {
   int64_t checked = 0;  // configs and numbers of rows
   std::string failure;  // empty: equal bits everywhere
 };
+// Those problems at the rows points that gates run at.
+std::vector<TuningProblem> gate_problems(const DeviceInfo& info);
 Result<std::vector<GateOutcome>> run_gates(Device& device, const DeviceInfo& info, const Registry& registry,
                                            const std::function<bool()>& stopped = {}, DeviceData* data = nullptr);
 

@@ -68,7 +68,7 @@ class Tuner {
     if (vendor_is_ != p.printed) {
       vendor_.reset();
       TARE_ASSIGN_OR_RETURN(vendor_, VendorBaseline::create(device_, *o_.vendor, *o_.data, *timer_, p.problem,
-                                                            p.points.back(), o_.cold_bytes));
+                                                            p.points.back(), o_.cold_bytes, vendor_ways_));
       vendor_is_ = p.printed;
     }
     return vendor_.get();
@@ -240,6 +240,7 @@ class Tuner {
   std::unique_ptr<ExactnessGate> gate_;
   std::unique_ptr<VendorBaseline> vendor_;
   std::string vendor_is_;
+  VendorWays vendor_ways_;
   int64_t done_ = 0, total_ = 0;
   TunerOutcome out_;
 };

@@ -11,7 +11,8 @@ constexpr StoppingRule kQuick{.least = 3, .most = 4, .spread = 0.03, .seconds = 
 
 Result<std::unique_ptr<VendorBaseline>> VendorBaseline::create(Device& device, VendorProducts& vendor, DeviceData& data,
                                                                LaunchTimer& timer, const Problem& problem,
-                                                               int64_t most_rows, int64_t cold_bytes) {
+                                                               int64_t most_rows, int64_t cold_bytes,
+                                                               VendorWays& ways) {
   const ProblemOp& op = problem.first();
   int64_t outputs = 0, inputs = 0;
   if (op.op != Linear::kOp || op.inputs.empty() || op.inputs[0].dtype != DType::bf16)
@@ -20,7 +21,7 @@ Result<std::unique_ptr<VendorBaseline>> VendorBaseline::create(Device& device, V
     if (!op.weights[i] || op.weights[i]->dtype != DType::bf16) return std::unique_ptr<VendorBaseline>();
     outputs += op.weights[i]->outputs(), inputs = op.weights[i]->inputs();
   }
-  auto out = std::unique_ptr<VendorBaseline>(new VendorBaseline(vendor, timer));
+  auto out = std::unique_ptr<VendorBaseline>(new VendorBaseline(vendor, timer, ways));
   out->outputs_ = static_cast<int32_t>(outputs), out->inputs_ = static_cast<int32_t>(inputs);
   TARE_ASSIGN_OR_RETURN(out->stream_, device.create_stream());
   const auto allocate = [&](int64_t numbers, const char* label) {
@@ -56,7 +57,8 @@ Launcher VendorBaseline::unit(int64_t rows, int way, int64_t launches) {
 }
 
 Result<int> VendorBaseline::best_way(int64_t rows, int64_t launches) {
-  if (const auto known = ways_.find(rows); known != ways_.end()) return known->second;
+  const std::tuple key(outputs_, inputs_, rows);
+  if (const auto known = ways_.find(key); known != ways_.end()) return known->second;
   TARE_ASSIGN_OR_RETURN(const int ways, vendor_.prepare(shape(rows), kMostHeuristics));
   std::vector<Launcher> units;
   std::vector<int> which;
@@ -69,7 +71,7 @@ Result<int> VendorBaseline::best_way(int64_t rows, int64_t launches) {
   TARE_ASSIGN_OR_RETURN(const auto timings, measure(
                                                 units, [this] { return timer_.now(); }, kQuick));
   const auto best = std::ranges::min_element(timings, {}, &Timing::median);
-  return ways_[rows] = which[static_cast<size_t>(best - timings.begin())];
+  return ways_[key] = which[static_cast<size_t>(best - timings.begin())];
 }
 
 }  // namespace tare

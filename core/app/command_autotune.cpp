@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "autotune/run/compile_ahead.hpp"
 #include "autotune/store/database.hpp"
 #include "autotune/store/tuning_folder.hpp"
 #include "core/app/autotune_report.hpp"
@@ -232,6 +233,10 @@ int run(const CommandLine& line, const Options& given) {
       print(*found, std::cout);
     return found->slower() > 0 ? 3 : 0;
   }
+  // Kernels are compiled on the other cores while those before are measured.
+  std::unique_ptr<CompileAhead> ahead;
+  if (data != nullptr)
+    ahead = CompileAhead::start(info, host.registry(), input->problems, options.layouts, usual_head(host, info.kind));
   Qualification qualification;
   const bool qualifies = o.model.empty();
   if (qualifies) {

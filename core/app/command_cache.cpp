@@ -1,7 +1,8 @@
-// tare cache list | clear: the GPU kernels that were compiled and kept on disk.
+// tare cache list | clear | fill: the GPU kernels that were compiled and kept on disk.
 #include <ctime>
 #include <iostream>
 
+#include "core/app/cache_fill.hpp"
 #include "core/app/cli.hpp"
 
 namespace tare {
@@ -55,6 +56,7 @@ void add_cache(CLI::App& app, CommandLine& line) {
   command->add_subcommand("clear", "Remove them all")->callback([&line] {
     line.run = [&line] { return clear(line); };
   });
+  add_cache_fill(*command, line);
 }
 
 }  // namespace tare

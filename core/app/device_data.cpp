@@ -11,4 +11,10 @@ std::unique_ptr<DeviceData> device_data(const Host& host, Device& device) {
   return nullptr;
 }
 
+UsualHead usual_head(const Host& host, std::string_view device_kind) {
+  const auto* lab = host.plugins().registrations().service<LinearLab>();
+  if (lab == nullptr || lab->device_kind() != device_kind) return {};
+  return [lab](const WeightInfo& info, std::string_view layout) { return lab->usual_head(info, layout); };
+}
+
 }  // namespace tare

@@ -12,6 +12,8 @@
 
 #include "jit/cache/cubin_cache.hpp"
 #include "jit/compile/compiler.hpp"
+#include "jit/compile_only.hpp"
+#include "jit/cuda_launch.hpp"
 #include "jit/host.hpp"
 
 using namespace tare::jit;
@@ -53,6 +55,37 @@ TEST_CASE("what is stored is found again, with everything") {
   CHECK(found->compiler == "13.0.88");
   CHECK(found->from_cache);
   CHECK_FALSE(cache.find(kOther).has_value());
+}
+
+TEST_CASE("a device that only compiles counts kernels and refuses what the real one would") {
+  tare::DeviceInfo info;
+  info.id = "cuda:0", info.kind = "cuda", info.units = 108;
+  CHECK(make_compile_only_device(info).status().message() ==
+        "cuda:0 has no architecture to compile for among its features, expected one such as sm_90a");
+  info.features = {"sm_80"};
+  const auto device = make_compile_only_device(info);
+  REQUIRE(device.ok());
+  auto* launcher = static_cast<CudaLaunch*>((*device)->query(CudaLaunch::kInterface));
+  REQUIRE(launcher != nullptr);
+  CHECK(launcher->architecture() == "sm_80");
+  CompiledKernel one = kernel(1000), other = kernel(500, "_Z4widev");
+  other.from_cache = true;
+  for (const CompiledKernel* k : {&one, &other, &one}) CHECK(launcher->load(*k, 163 << 10).ok());
+  CHECK_FALSE(launcher->load(one, (163 << 10) + 1).ok());
+  const CompiledCount count = (*device)->compiled();
+  CHECK(count.kernels == 2);
+  CHECK(count.fresh == 1);
+  CHECK(count.cubin_bytes == 1500);
+  // Memory has addresses that do not meet; what is read from it is zero.
+  const auto a = (*device)->allocate(5 << 20, tare::Purpose::weights, "a");
+  const auto b = (*device)->allocate(1, tare::Purpose::weights, "b");
+  REQUIRE((a.ok() && b.ok()));
+  CHECK(static_cast<char*>((*b)->data()) >= static_cast<char*>((*a)->data()) + (5 << 20));
+  auto stream = (*device)->create_stream();
+  REQUIRE(stream.ok());
+  int number = 7;
+  CHECK((*device)->copy_out(**stream, &number, (*a)->data(), sizeof number).ok());
+  CHECK(number == 0);
 }
 
 TEST_CASE("PTX says which compiler made it") {

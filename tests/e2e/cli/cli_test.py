@@ -97,7 +97,31 @@ class Listings(unittest.TestCase):
             self.assertEqual(run("cache", "clear", env=env)[0], f"{folder}: 1 kernels removed\n")
             self.assertEqual([f.name for f in Path(folder).iterdir()], ["notes.txt"])
         self.assertIn("not kept", run("cache", "list", env={"TARE_KERNEL_CACHE": "none"})[0])
+        _, err = run("cache", "fill", env={"TARE_KERNEL_CACHE": "none"}, code=1)
+        self.assertEqual(err, "tare: compiled kernels are not kept on disk: there is no folder to fill\n")
+        _, err = run("cache", "fill", "--count", "--sku", "nvidia-none", code=1)
+        self.assertIn("no GPU is described as 'nvidia-none', expected one of nvidia-a100-sxm-80gb, ", err)
+        _, err = run("cache", "fill", "--count", "--architecture", "sm_70", code=1)
+        self.assertIn("the GPU is sm_70, expected sm_80 or newer", err)
+        _, err = run("cache", "fill", "--count", "--architecture", "hopper", code=1)
+        self.assertEqual(err, "tare: --architecture is 'hopper', expected one such as sm_90a\n")
+        run("cache", "fill", "--count", "--architecture", "sm_80", "--sku", "nvidia-h200", code=2)
         run("cache", code=2)
+
+    def test_records_of_a_gpu_are_shown_without_one(self):
+        records = [ROOT / "docs/benchmarks/data" / f"linear-cuda-{card}.jsonl" for card in ("h100", "h200", "h100-order")]
+        layers = [r for f in records for r in map(json.loads, f.read_text().splitlines()) if r["kind"] == "layer"]
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / "page.html"
+            shown = json.loads(run("bench", "linear", *records, "--html", page, "--json")[0])
+            self.assertEqual(len(shown["rows"]), len(layers))
+            html = page.read_text()
+        self.assertEqual(html.count("<svg"), 1)
+        for words in ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "Speed-up against the vendor", "price of one order"):
+            self.assertIn(words, html)
+        fastest = max(layers, key=lambda r: r["vendor_us"] / r["us"])
+        self.assertIn(f"{fastest['vendor_us'] / fastest['us']:.2f}x", html)
+        self.assertTrue(all(0 <= p["geometric_mean"] < 0.03 for p in shown["order_prices"]), shown["order_prices"])
 
     @unittest.skipIf(Path("/dev/nvidia0").exists(), "there is a GPU")
     def test_a_gpu_where_there_is_none_is_refused(self):

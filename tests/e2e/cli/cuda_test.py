@@ -175,6 +175,56 @@ class CudaCompiled(Machine):
         self.assertIn("failed: linear.cuda {kernel = portable", done["verdict"])
         self.assertIn("gives other bits for a row alone than among", done["verdict"])
 
+    def test_a_cache_that_is_filled_without_a_gpu_has_all_that_a_qualification_compiles(self):
+        cache = {"TARE_KERNEL_CACHE": str(self.folder / "kernels")}
+        env = {**os.environ, **cache}
+
+        def fill(*args):
+            command = [TARE, "cache", "fill", "--architecture", "sm_80", "--shapes", "tiny-llama,tiny-llama", *SMALL]
+            done = subprocess.run([*command, "--json", *args], env=env, capture_output=True, text=True, timeout=170)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return json.loads(done.stdout)
+
+        counted = fill("--count")
+        self.assertFalse((self.folder / "kernels").exists())
+        filled = fill()
+        kept = sorted(f.name for f in (self.folder / "kernels").iterdir())
+        self.assertEqual(filled["compiled"], len(kept))
+        shape, again, gates = filled["parts"]
+        self.assertEqual((shape["name"], again["problems"], again["shared"]), ("tiny-llama", 0, shape["problems"]))
+        self.assertEqual([p["candidates"] for p in counted["parts"]], [p["candidates"] for p in filled["parts"]])
+        self.assertGreater(gates["candidates"], 20)
+        self.assertEqual(fill()["compiled"], 0)
+        done = json.loads(self.tune("--shapes", "tiny-llama", *SMALL, "--output", self.folder / "out", "--json",
+                                    **AMPERE, **cache)[0])
+        self.assertEqual(len(done["choices"]), shape["choices"])
+        self.assertEqual(sorted(f.name for f in (self.folder / "kernels").iterdir()), kept)
+
+    def test_the_bench_writes_hashes_and_shows_them_without_a_gpu(self):
+        # The driver computes nothing: bits are not compared.
+        records = self.folder / "records.jsonl"
+        env = {**os.environ, **AMPERE, "TARE_KERNEL_CACHE": str(BUILD / "kernel-cache"),
+               "LD_LIBRARY_PATH": f"{self.driver}:{os.environ.get('LD_LIBRARY_PATH', '')}"}
+        done = subprocess.run([TARE, "bench", "linear", "--device", "cuda:0", "--shape", "tiny-llama", "--rows", "1,256",
+                               "--free-order", "--no-check", "--out", records], env=env, capture_output=True, text=True,
+                              timeout=170)
+        self.assertEqual((done.returncode, done.stderr), (1, ""), done.stdout)  # it unpacks nothing exactly
+        layers = [r for r in map(json.loads, records.read_text().splitlines()) if r["kind"] == "layer"]
+        self.assertEqual([r["tokens"] for r in layers], [1, 256])
+        for layer in layers:
+            self.assertEqual((layer["nvrtc"], layer["architecture"]), ("13.0.88", "sm_80"))
+            self.assertEqual(len(layer["kernels"]), 4)
+            for kernel in layer["kernels"]:
+                self.assertRegex(kernel["ptx"], r"^[0-9a-f]{32}$")
+            self.assertGreater(layer["free_order_us"], 0)
+        self.assertIn("price of one order of sums: ", done.stdout)
+        page = self.folder / "page.html"
+        shown = subprocess.run([TARE, "bench", "linear", records, "--html", page, "--json"], capture_output=True,
+                               text=True, timeout=60)
+        rows = json.loads(shown.stdout)["rows"]
+        self.assertEqual([r["ptx"] for r in rows], [[k["ptx"] for k in r["kernels"]] for r in layers])
+        self.assertIn("<svg", page.read_text())
+
     def test_kernels_that_cannot_be_kept(self):
         out, err = self.tune(MODEL, "--layouts", "w12", "--chunk", "1", "--json", TARE_KERNEL_CACHE="/proc/nowhere",
                              **AMPERE)

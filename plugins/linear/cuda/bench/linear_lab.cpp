@@ -1,7 +1,11 @@
 #include "plugins/linear/cuda/bench/linear_lab.hpp"
 
+#include <algorithm>
+#include <cstring>
+
 #include "plugins/linear/cuda/bench/measure.hpp"
 #include "plugins/linear/cuda/bench/single_launches.hpp"
+#include "plugins/linear/cuda/strips_layout.hpp"
 
 namespace tare::linear_cuda {
 namespace {
@@ -80,8 +84,21 @@ class CudaLab final : public LinearLab {
       Measurement(request, lab, vendor, jit_, device.info()).run();
     });
   }
+  std::vector<std::byte> usual_head(const WeightInfo& matrix, std::string_view layout) const override {
+    if (!is_strips(layout) || !fits_records(matrix)) return {};
+    constexpr int32_t kBase = 112;
+    const WeightCode code = layout == kW12Strips   ? WeightCode::kW12
+                            : layout == kW11Strips ? WeightCode::kW11
+                                                   : WeightCode::kDense;
+    const StripsHead head = strips_head(code, order_of(matrix), leaves_of(matrix), usual_header_blocks(code), kBase, 0);
+    std::vector<std::byte> out(static_cast<size_t>(std::min<int64_t>(kWeightHeadBytes, head.bytes)));
+    std::memcpy(out.data(), &head, std::min(out.size(), sizeof head));
+    return out;
+  }
 
  private:
+  // As the packer chooses them for trained weights (docs/benchmarks).
+  static constexpr int32_t usual_header_blocks(WeightCode code) noexcept { return code == WeightCode::kW11 ? 3 : 1; }
   static Result<jit::CudaLaunch*> launcher_of(Device& device) {
     auto* launcher = static_cast<jit::CudaLaunch*>(device.query(jit::CudaLaunch::kInterface));
     if (launcher == nullptr) return failure(Code::unsupported, device.info().id, " has no cuda_launch/1");

@@ -1,4 +1,4 @@
-// "linear_lab/1" for CUDA: numbers made and compared by kernels, and the bench of a layer (measure.hpp). [any thread]
+// "linear_lab/2" for CUDA: numbers made and compared by kernels, and the bench of a layer (measure.hpp). [any thread]
 #pragma once
 #include <memory>
 
