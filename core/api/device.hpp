@@ -118,6 +118,9 @@ class DeviceProvider {
   struct Found {
     std::vector<DeviceInfo> devices;
     std::vector<std::string> notes;  // what was looked for where: "libcuda.so.1: not found"
+    // One of the notes, where devices may be here that cannot be used: a driver that is too old. Whoever leaves the
+    // choice to us hears of it.
+    std::string trouble = {};
   };
   virtual Found found() const = 0;
   virtual Result<std::unique_ptr<Device>> open(std::string_view id, const DeviceOptions& options) const = 0;

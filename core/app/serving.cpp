@@ -21,8 +21,10 @@ Result<std::string> chosen_device(const Host& host, const Settings& settings) {
                    " devices, this version serves on one");
   if (settings.devices.front() != "auto") return settings.devices.front();
   std::string cpu;
-  for (const DeviceProvider* provider : host.plugins().registrations().devices)
-    for (const DeviceInfo& d : provider->found().devices) {
+  for (const DeviceProvider* provider : host.plugins().registrations().devices) {
+    const DeviceProvider::Found found = provider->found();
+    if (!found.trouble.empty()) host.log().warning(text(provider->kind(), " is not used: ", found.trouble));
+    for (const DeviceInfo& d : found.devices) {
       if (host.registry().beginning_with(d.kind, Linear::kOp).empty()) continue;
       if (d.kind == "cpu") {
         cpu = d.id;
@@ -32,6 +34,7 @@ Result<std::string> chosen_device(const Host& host, const Settings& settings) {
         host.log().warning(text(d.id, " is not used: ", ready.message()));
       }
     }
+  }
   if (cpu.empty())
     return failure(Code::not_found, "no device was found: is the plugin device_cpu in the plugin folder?");
   return cpu;

@@ -19,6 +19,7 @@ class CudaProvider final : public DeviceProvider {
     const auto driver = Driver::open(driver_library_);
     if (!driver) {
       out.notes.push_back(driver.status().message());
+      if (driver.status().code() != Code::not_found) out.trouble = out.notes.back();  // not found: no driver, or no GPU
       return out;
     }
     out.notes.push_back("NVIDIA driver for CUDA " + (*driver)->version_text());
@@ -37,6 +38,7 @@ class CudaProvider final : public DeviceProvider {
     int count = 0;
     if (const Status s = (*driver)->check((*driver)->cuDeviceGetCount(&count), "cuDeviceGetCount"); !s.ok()) {
       out.notes.push_back(s.message());
+      if (s.code() != Code::not_found) out.trouble = s.message();
     }
     for (int i = 0; i < count; ++i) {
       auto info = describe(**driver, i);
@@ -44,6 +46,7 @@ class CudaProvider final : public DeviceProvider {
         out.devices.push_back(std::move(*info));
       } else {
         out.notes.push_back(info.status().message());
+        out.trouble = info.status().message();
       }
     }
     return out;

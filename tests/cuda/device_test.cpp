@@ -2,6 +2,7 @@
 // memory and streams.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -37,6 +38,21 @@ TEST_CASE("a driver that is too old says which is needed") {
   REQUIRE_FALSE(opened.ok());
   CHECK(opened.status().message() ==
         "the NVIDIA driver supports CUDA 12.4, the kernels need 13.0: update to driver 580 or newer");
+}
+
+TEST_CASE("a driver that cannot be used is told of; that there is none, or no GPU, is not") {
+  const auto trouble = [](const char* name, const char* value) {
+    const Setting setting(name, value);
+    const auto found = cuda::make_provider(kFake)->found();
+    if (!found.trouble.empty()) CHECK(std::ranges::count(found.notes, found.trouble) == 1);
+    return found.trouble;
+  };
+  CHECK(trouble("FAKE_CUDA_VERSION", "12040").find("update to driver 580 or newer") != std::string::npos);
+  CHECK(trouble("FAKE_CUDA_INIT", "999").find("cuInit: CUDA_ERROR_FAKE 999") == 0);
+  CHECK(trouble("FAKE_CUDA_INIT", "100").empty());
+  CHECK(trouble("FAKE_CUDA_DEVICES", "0").empty());
+  CHECK(cuda::make_provider(kFake)->found().trouble.empty());
+  CHECK(cuda::make_provider("/nowhere/libcuda.so.1")->found().trouble.empty());
 }
 
 TEST_CASE("devices are found with their names and sizes") {

@@ -1,5 +1,5 @@
 // A CUDA driver that has one GPU and computes nothing: device memory is host memory, kernels are accepted and ignored. With it the host
-// side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE,
+// side of the CUDA device runs on any machine. Behaviour is chosen by environment: FAKE_CUDA_INIT (an error of cuInit), FAKE_CUDA_VERSION, FAKE_CUDA_DEVICES, FAKE_CUDA_FREE,
 // FAKE_CUDA_NAME, FAKE_CUDA_MAJOR and _MINOR (9 and 0: sm_90a), FAKE_CUDA_NO_MAPPING (1: no virtual memory management),
 // FAKE_CUDA_GRAPH_BYTES (device memory of a graph), FAKE_CUDA_NO_REGISTER (an error of cuMemHostRegister). Two kernels are
 // not ignored: count_differences of the products' bench counts, and one whose name contains FAKE_CUDA_WRONG and whose first parameter is
@@ -26,7 +26,7 @@ struct Block {
 
 // NVRTC looks for the driver by itself and asks it for a table; it does without.
 API cuGetExportTable(const void** table, const void* id) { return *table = NULL, id ? 500 : 1; }
-API cuInit(unsigned flags) { return flags == 0 ? 0 : 1; }
+API cuInit(unsigned flags) { return flags == 0 ? (int)setting("FAKE_CUDA_INIT", 0) : 1; }
 API cuDriverGetVersion(int* version) { return *version = (int)setting("FAKE_CUDA_VERSION", 13000), 0; }
 API cuGetErrorName(int error, const char** name) { return *name = error == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_FAKE", 0; }
 API cuGetErrorString(int error, const char** words) { return *words = error == 2 ? "out of memory" : "a fake error", 0; }

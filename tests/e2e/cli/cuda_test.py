@@ -76,6 +76,23 @@ class Refusals(Machine):
         self.assertIn("the NVIDIA driver supports CUDA 12.4, the kernels need 13.0: update to driver 580 or newer",
                       self.refusal(MODEL, *SMALL, FAKE_CUDA_VERSION="12040"))
 
+    def test_a_driver_that_cannot_be_used_is_not_passed_over_in_silence(self):
+        def checked(**settings):
+            env = {**os.environ, "LD_LIBRARY_PATH": f"{self.driver}:{os.environ.get('LD_LIBRARY_PATH', '')}", **settings}
+            done = subprocess.run([TARE, "serve", MODEL, "--check"], env=env, capture_output=True, text=True, timeout=100)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            devices = subprocess.run([TARE, "devices"], env=env, capture_output=True, text=True, timeout=60).stdout
+            return [line for line in done.stderr.splitlines() if "cuda" in line], devices
+
+        for settings, sentence in (({"FAKE_CUDA_VERSION": "12040"}, "update to driver 580 or newer"),
+                                   ({"FAKE_CUDA_INIT": "999"}, "cuInit: CUDA_ERROR_FAKE 999")):
+            lines, devices = checked(**settings)
+            self.assertEqual(len(lines), 1, lines)
+            self.assertIn(sentence, lines[0])
+            said = lines[0].split("cuda is not used: ")[1]
+            self.assertIn("cuda: " + said, devices.splitlines())
+        self.assertEqual(checked(FAKE_CUDA_DEVICES="0")[0], [])  # nothing that could be used
+
     def test_a_driver_without_a_gpu(self):
         self.assertIn("cuda:0 does not exist: this machine has 0 GPUs",
                       self.refusal(MODEL, *SMALL, FAKE_CUDA_DEVICES="0"))
