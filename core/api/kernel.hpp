@@ -177,6 +177,17 @@ class DeviceEncoder {
                                  std::string_view label) = 0;
 };
 
+// Layout::check() of a weight that passes by in pieces, so that nobody has to hold all of it.
+class PieceCheck {
+ public:
+  static constexpr int64_t kAlignment = 4096;  // pieces begin at multiples of it
+  virtual ~PieceCheck() = default;
+  // Bytes [begin, begin + piece.size()) of the weight, every byte once. The piece at 0 comes first and has
+  // kWeightHeadBytes or all; it has been answered when the others come, in any order. Where every answer was yes,
+  // Layout::check() would say so of the whole. [any thread]
+  virtual Verdict look(int64_t begin, std::span<const std::byte> piece) noexcept = 0;
+};
+
 // How a weight lies in device memory: a code (which bytes) and an order (where they lie): id "code/order", for example
 // "dense/rows", "dense/cpu-tiles", "w12/cpu-tiles". The numbers survive exactly: decode(encode(x)) == x, bit for bit.
 class Layout {
@@ -217,6 +228,8 @@ class Layout {
   virtual Verdict check(const WeightInfo&, std::span<const std::byte>) const noexcept {
     return Verdict::no("its plugin does not check bytes that come from a file");
   }
+  // For a weight of `bytes` bytes; the WeightInfo outlives the result. Null: only check() says it, of the whole.
+  virtual std::unique_ptr<PieceCheck> piece_check(const WeightInfo&, int64_t) const { return nullptr; }
 };
 
 }  // namespace tare

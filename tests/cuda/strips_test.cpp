@@ -2,6 +2,7 @@
 // back to plain numbers and says why; heads that lie are refused.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -213,4 +214,42 @@ TEST_CASE("check() of bytes from a file: what kernels trust") {
   std::memcpy(bytes.data() + head.headers_at, &word, 4);
   CHECK(w12->check(info, bytes).reason.find("the escapes of record 0 lie past the ") == 0);
   CHECK(dense->check(info, laid.bytes).reason == "its head names code 1, expected at most 0");
+}
+
+TEST_CASE("a check in pieces says of every byte what the whole one says") {
+  const auto dense = make_dense_strips(), w12 = make_w12_strips(), w11 = make_w11_strips();
+  const WeightInfo info = matrix(256, 1024);
+  const auto plain = numbers(Kind::outliers, 256, 1024, 6);
+  std::mt19937 random(7);
+  int refused = 0;
+  for (const Layout* layout : {dense.get(), w12.get(), w11.get()}) {
+    CAPTURE(layout->id());
+    const Laid good = lay(*layout, info, plain, 64);
+    StripsHead head;
+    std::memcpy(&head, good.bytes.data(), sizeof head);
+    const auto size = static_cast<int64_t>(good.bytes.size());
+    for (int round = 0; round < 300; ++round) {
+      auto bytes = good.bytes;
+      // The head, a header or what is behind the list.
+      const int64_t begin = round % 3 == 0 ? 0 : round % 3 == 1 ? head.headers_at : head.overflow_at;
+      const int64_t end = round % 3 == 0 ? kStripsHeadBytes : round % 3 == 1 ? head.overflow_at : size;
+      if (round > 0 && end > begin) bytes[static_cast<size_t>(begin + random() % (end - begin))] ^= std::byte{0x93};
+      const auto check = layout->piece_check(info, size);
+      const int64_t step = PieceCheck::kAlignment * (1 + random() % 20);
+      std::vector<std::string> said;
+      const auto look = [&](int64_t at) {
+        const Verdict v = check->look(
+            at, std::span(bytes).subspan(static_cast<size_t>(at), static_cast<size_t>(std::min(step, size - at))));
+        if (!v) said.push_back(v.reason);
+        return v;
+      };
+      if (look(0))  // the others backwards
+        for (int64_t at = (size - 1) / step * step; at > 0; at -= step) look(at);
+      const std::string whole = layout->check(info, bytes).reason;
+      CHECK(said.empty() == whole.empty());
+      if (!whole.empty()) CHECK(std::find(said.begin(), said.end(), whole) != said.end());
+      refused += !whole.empty();
+    }
+  }
+  CHECK(refused > 300);
 }

@@ -255,6 +255,9 @@ class StripsLayout final : public Layout {
   Verdict check(const WeightInfo& weight, std::span<const std::byte> in) const noexcept override {
     return check_strips(weight, densest_, in);
   }
+  std::unique_ptr<PieceCheck> piece_check(const WeightInfo& weight, int64_t bytes) const override {
+    return std::make_unique<StripsCheck>(weight, densest_, bytes);
+  }
 
  private:
   const std::string_view id_;
