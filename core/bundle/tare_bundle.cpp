@@ -14,7 +14,9 @@
 namespace tare {
 namespace {
 
-constexpr int64_t kAtOnce = 8;  // pieces of a range that are read and checked at once
+constexpr int64_t kAtOnce = 8;       // pieces of a range that are read and checked at once
+constexpr int64_t kStep = 64 << 10;  // of a long piece
+constexpr auto kStripe = static_cast<int64_t>(PieceHashes::kStep);
 
 Status bad_piece(const std::string& what, int64_t index) {
   return failure(Code::corrupt, what, " is damaged: piece ", index, " does not match its checksum");
@@ -115,22 +117,52 @@ Status TareBundle::read_range(const TareStream& stream, const std::string& what,
   const int64_t end = begin + static_cast<int64_t>(out.size());
   const int64_t first = begin / kTareRawPiece, last = (end - 1) / kTareRawPiece;
   TARE_ASSIGN_OR_RETURN(const auto entries, pieces(stream, first, last + 1, what));
+  const auto entry_of = [&](int64_t p) { return entries[static_cast<size_t>(p - first)]; };
+  for (int64_t p = first; p <= last; ++p)
+    if (entry_of(p).begin != p * kTareRawPiece)
+      return failure(Code::corrupt, what, " is damaged: piece ", p, " begins at ", entry_of(p).begin);
   Buffer buffer;
-  for (int64_t p = first; p <= last; ++p) {
-    const auto& entry = entries[static_cast<size_t>(p - first)];
+  for (int64_t p = first; p <= last;) {
     const int64_t at = p * kTareRawPiece, bytes = std::min(kTareRawPiece, stream.bytes - at);
-    if (entry.begin != at) return failure(Code::corrupt, what, " is damaged: piece ", p, " begins at ", entry.begin);
-    if (begin <= at && at + bytes <= end) {  // whole: read where it belongs
-      const auto to = out.subspan(static_cast<size_t>(at - begin), static_cast<size_t>(bytes));
-      TARE_RETURN_IF_ERROR(read(stream.offset + at, to));
-      TARE_RETURN_IF_ERROR(check_piece(to, entry.hash, what, p));
+    if (begin <= at && at + bytes <= end) {  // whole, and perhaps others behind it: read where they belong
+      const int64_t more = bytes < kTareRawPiece ? 0 : (end - at) / kTareRawPiece - 1;
+      const int64_t count = std::min(1 + more, static_cast<int64_t>(PieceHashes::kMost));
+      TARE_RETURN_IF_ERROR(
+          read_whole(stream.offset + at, out.data() + (at - begin), bytes,
+                     std::span(entries).subspan(static_cast<size_t>(p - first), static_cast<size_t>(count)), what, p));
+      p += count;
       continue;
     }
     const auto piece = buffer.fit(static_cast<size_t>(bytes));
     TARE_RETURN_IF_ERROR(read(stream.offset + at, piece));
-    TARE_RETURN_IF_ERROR(check_piece(piece, entry.hash, what, p));
+    TARE_RETURN_IF_ERROR(check_piece(piece, entry_of(p).hash, what, p));
     const int64_t from = std::max(begin, at), to = std::min(end, at + bytes);
     std::memcpy(out.data() + (from - begin), piece.data() + (from - at), static_cast<size_t>(to - from));
+    ++p;
+  }
+  return {};
+}
+
+// A little of each piece in turn: what was read is checked while it lies in the thread's nearest cache.
+Status TareBundle::read_whole(int64_t offset, std::byte* to, int64_t bytes, std::span<const TareStream::Piece> table,
+                              const std::string& what, int64_t first) const {
+  PieceHashes hashes;
+  std::array<const std::byte*, PieceHashes::kMost> next{};
+  const auto step_of = [&](int64_t at) { return std::min(kStep, bytes - at) / kStripe * kStripe; };
+  int64_t done = 0;
+  for (int64_t step; (step = step_of(done)) > 0; done += step) {
+    for (size_t i = 0; i < table.size(); ++i) {
+      const int64_t at = static_cast<int64_t>(i) * bytes + done;
+      TARE_RETURN_IF_ERROR(read(offset + at, {to + at, static_cast<size_t>(step)}));
+      next[i] = to + at;
+    }
+    hashes.add(std::span(next).first(table.size()), static_cast<size_t>(step));
+  }
+  for (size_t i = 0; i < table.size(); ++i) {
+    const int64_t at = static_cast<int64_t>(i) * bytes + done;
+    const std::span rest(to + at, static_cast<size_t>(bytes - done));
+    if (!rest.empty()) TARE_RETURN_IF_ERROR(read(offset + at, rest));
+    if (hashes.finish(i, rest) != table[i].hash) return bad_piece(what, first + static_cast<int64_t>(i));
   }
   return {};
 }

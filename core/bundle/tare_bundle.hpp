@@ -50,6 +50,10 @@ class TareBundle {
   Status read_block(const TareTensor& tensor, int64_t row_begin, int64_t row_end, int64_t column_begin,
                     int64_t column_end, std::span<std::byte> out, Scratch* scratch) const;
   Status read(int64_t offset, std::span<std::byte> out) const;
+  // Pieces of `bytes` bytes each, one behind the other in the file, by their entries; `first` is the number of the
+  // first.
+  Status read_whole(int64_t offset, std::byte* to, int64_t bytes, std::span<const TareStream::Piece> table,
+                    const std::string& what, int64_t first) const;
   std::shared_ptr<const File> file_;
   TareDirectory directory_;
   mutable std::atomic<int64_t> bytes_read_ = 0;

@@ -31,3 +31,31 @@ TEST_CASE("pieces that are checked together have the checksums that they have al
     CHECK(together == alone);
   }
 }
+
+TEST_CASE("pieces that come bit by bit have the checksums that they have at once") {
+  std::mt19937_64 random(4);
+  std::vector<std::byte> bytes(100000);
+  for (auto& b : bytes) b = static_cast<std::byte>(random());
+  for (int round = 0; round < 300; ++round) {
+    const size_t count = 1 + random() % PieceHashes::kMost, steps = random() % 5;
+    std::vector<std::span<const std::byte>> pieces;
+    PieceHashes hashes;
+    size_t done = 0;
+    std::vector<size_t> starts;
+    for (size_t i = 0; i < count; ++i) starts.push_back(random() % 50000);
+    for (size_t s = 0; s < steps; ++s) {
+      const size_t step = random() % 60 * PieceHashes::kStep;
+      std::vector<const std::byte*> next;
+      for (const size_t start : starts) next.push_back(bytes.data() + start + done);
+      hashes.add(next, step);
+      done += step;
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const size_t rest = random() % 100;
+      pieces.push_back(std::span<const std::byte>(bytes).subspan(starts[i], done + rest));
+      uint64_t alone = 0;
+      hash_pieces_plainly(std::span(pieces).last(1), {&alone, 1});
+      CHECK(hashes.finish(i, pieces.back().subspan(done)) == alone);
+    }
+  }
+}
