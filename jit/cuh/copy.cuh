@@ -10,6 +10,11 @@ struct alignas(64) TensorMap {
   uint64_t opaque[16];
 };
 
+// Brings the map itself to where the copy engine looks for it, so that the first copy does not wait for that.
+__device__ __forceinline__ void prefetch_map(const TensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
 __device__ __forceinline__ uint64_t policy_evict_first() {
   uint64_t policy;
   asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));

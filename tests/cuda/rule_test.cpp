@@ -69,15 +69,15 @@ TEST_CASE("a stack is one round where its tiles allow it, though its largest mat
   CHECK(rule(qkv, 64) != rule(q, 64));
 }
 
-TEST_CASE("leaves are dealt out only where that halves what each cluster has to do") {
-  const auto splits = [](const AnyConfig& config) {
+TEST_CASE("a tile's leaves go to several clusters only where tiles are few") {
+  const auto spreads = [](const AnyConfig& config) {
     const auto* wide = std::get_if<WideConfig>(&config);
-    return wide != nullptr && wide->split_leaves;
+    return wide != nullptr && (wide->split_leaves || wide->shares > 1);
   };
   const LinearProblem down = stack({4096}, 14336), gate_up = stack({14336, 14336}, 4096);
-  CHECK(splits(rule(down, 256)));
-  CHECK(splits(rule(down, 512)));
-  for (const int32_t tokens : {256, 512, 1024}) CHECK_FALSE(splits(rule(gate_up, tokens)));
+  CHECK(spreads(rule(down, 256)));
+  CHECK(spreads(rule(down, 512)));
+  for (const int32_t tokens : {256, 512, 1024}) CHECK_FALSE(spreads(rule(gate_up, tokens)));
 }
 
 TEST_CASE("f32 results keep to kernels that write them, and sizes that few kernels take still get one of their own") {
@@ -92,7 +92,9 @@ TEST_CASE("flags are counted for what waits for others alone") {
   REQUIRE(m.leaves == 4);
   WideConfig wide{.tokens = 256, .sum_leaves = true, .split_leaves = true};
   CHECK(flag_bytes(wide, m, 512, kUnits) == 16 * 2 * 4 * 2 * 4);  // tiles of rows and of tokens, leaves, blocks, bytes
-  wide.split_leaves = false;
+  wide.split_leaves = false, wide.shares = 2;
+  CHECK(flag_bytes(wide, m, 512, kUnits) > 0);
+  wide.shares = 1;
   CHECK(flag_bytes(wide, m, 512, kUnits) == 0);
   CHECK(flag_bytes(StreamConfig{.tokens = 128, .row_groups = 2}, m, 200, kUnits) == 32 * 2 * 4);
   CHECK(flag_bytes(ClusterConfig{}, m, 64, kUnits) == 0);

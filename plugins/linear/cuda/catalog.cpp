@@ -74,7 +74,7 @@ void streams(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) 
 void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
   WideConfig c{.code = m.code, .header_blocks = m.header_blocks};
   auto add = [&](int tile, int weight_stages, int activation_stages, int register_groups) {
-    c.tokens = tile, c.sum_leaves = m.leaves > 1;
+    c.tokens = tile, c.sum_leaves = m.leaves / c.shares > 1;
     c.register_groups = c.sum_leaves ? register_groups : 0;
     c.weight_stages = weight_stages, c.activation_stages = activation_stages;
     while (c.weight_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.weight_stages;
@@ -83,26 +83,30 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
   };
   const int widest = tile_width(tokens, 256),
             groups = std::max(widest / 8 - 23, 4);  // 23 groups of the total fit beside the rings
+  // Two chunks a slot.
+  auto add_narrow = [&] { c.chunks = 2, add(128, 4, 3, 16), c.chunks = 1; };
   if (m.leaves > 1) {
-    if (tokens <= 1024) {
-      c.split_leaves = true;
-      if (tokens > 128) add(widest, 3, 3, groups);
-      if (tokens <= 512) add(128, 5, 6, 16);
-      c.split_leaves = false;
+    if (tokens > 128 && tokens <= 1024) c.split_leaves = true, add(widest, 3, 3, groups), c.split_leaves = false;
+    for (const int shares : {2, 4}) {
+      if (m.leaves % shares != 0 || tokens > 512) continue;
+      c.shares = shares;
+      const bool alone = m.leaves == shares;  // a cluster has one leaf: no total, deeper rings
+      if (tokens > 128) add(widest, alone ? 5 : 3, alone ? 4 : 3, groups);
+      add_narrow();
+      c.shares = 1;
     }
     if (tokens > 128) add(widest, 3, 3, groups);
-    if (tokens <= 1024) add(128, 5, 6, 16);
+    if (tokens <= 1024) add_narrow();
     // Three groups of rows for rows that three fill better than two.
-    if (tokens > 128 && m.order.rows % 384 == 0) {
-      c.row_groups = 3;
-      add(128, 3, 4, 0);
-      c.row_groups = 2;
-    }
+    if (tokens > 128 && m.order.rows % 384 == 0) c.row_groups = 3, add(128, 3, 4, 0), c.row_groups = 2;
   } else {
     for (const bool cut : {true, false}) {
       c.cut = cut;
       if (tokens > 128) add(widest, 4, 4, 0);
-      if (tokens <= 128) add(128, 6, 6, 0);
+      if (tokens <= 128) {
+        add(128, 8, 6, 0);
+        add_narrow();
+      }
     }
     c.cut = false;
   }

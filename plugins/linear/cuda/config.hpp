@@ -139,21 +139,26 @@ struct WideConfig {
   int32_t header_blocks = 1;
   int32_t tokens = 256;    // 128, 192, 256
   int32_t row_groups = 2;  // consumer warpgroups; 3 with 128 tokens, for rows that 3 x 128 divides
+  int32_t chunks = 1;      // of K in a slot of either ring: 1, or 2 with 128 tokens
   int32_t weight_stages = 4;
   int32_t activation_stages = 4;
-  bool sum_leaves = false;      // more than one leaf
+  bool sum_leaves = false;      // a cluster may hold more than one leaf of a tile
   int32_t register_groups = 0;  // of tokens / 8 groups; with sum_leaves only
   int32_t output_buffers =
       2;             // staging of 64 tokens x 64 rows each, a warpgroup; lies over the totals in shared memory
   int32_t band = 8;  // row tiles that share activations in L2 before the next token tile
   bool cut = false;  // one leaf only: cut the last tiles evenly; pays where whole ones would leave clusters idle
-  bool split_leaves = false;   // sum_leaves only: deal out (tile, leaf) pairs, for tiles too few to fill the device
+  bool split_leaves = false;  // sum_leaves only: deal out (tile, leaf) pairs, for tiles too few to fill the device
+  // More than 1: as many clusters share a tile's leaves evenly, one or two each, and finish a part of its tokens each.
+  // All of them at once on the device.
+  int32_t shares = 1;
   bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
   friend constexpr bool operator==(const WideConfig&, const WideConfig&) = default;
 };
 
 inline constexpr int kWideCluster = 2, kWideOutputBytes = 64 * 64 * 2;
 constexpr int block_rows(const WideConfig& c) { return 64 * c.row_groups; }
+// One chunk of a slot.
 constexpr SlotShape weight_slot(const WideConfig& c) {
   return slot_shape(c.code, c.header_blocks, block_rows(c) / kStripRows, 0, 0);
 }
@@ -166,14 +171,19 @@ constexpr int scratch_bytes(const WideConfig& c) {
   return totals > staging ? round_up(totals, 1024) : staging;
 }
 constexpr int shared_bytes(const WideConfig& c) {
-  return 1024 + c.activation_stages * activation_slot_bytes(c) + c.row_groups * scratch_bytes(c) +
-         c.weight_stages * weight_slot(c).bytes() + (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes +
-         patch_bytes(c.code, 4 * c.row_groups);
+  return 1024 + c.activation_stages * c.chunks * activation_slot_bytes(c) + c.row_groups * scratch_bytes(c) +
+         c.weight_stages * c.chunks * weight_slot(c).bytes() +
+         (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes + patch_bytes(c.code, 4 * c.row_groups);
 }
-// Workspace for parked accumulators: of at most two cut tiles a cluster, or of every leaf but the first.
+// With shares: leaves that one cluster holds, and sums that are handed on (the first cluster adds its own before).
+constexpr int leaves_of_share(const WideConfig& c) { return c.sum_leaves ? 2 : 1; }
+constexpr int shared_sums(const WideConfig& c) { return 1 + (c.shares - 1) * leaves_of_share(c); }
+// Workspace for parked accumulators: of at most two cut tiles a cluster, of every leaf but the first, or shared sums.
 constexpr int64_t partial_bytes(const WideConfig& c, int clusters, int leaves) {
-  return int64_t{clusters} * (c.split_leaves ? leaves - 1 : 2) * kWideCluster * c.row_groups * (c.tokens / 8) * 128 *
-         16;
+  const int64_t sums = c.shares > 1     ? int64_t{clusters / c.shares} * shared_sums(c)
+                       : c.split_leaves ? int64_t{clusters} * (leaves - 1)
+                                        : int64_t{clusters} * 2;
+  return sums * kWideCluster * c.row_groups * (c.tokens / 8) * 128 * 16;
 }
 
 // portable.cuh: mma.sync straight from global memory; any architecture from sm_80, any number of tokens. The fallback.

@@ -43,10 +43,12 @@ struct Text<WideConfig> {
   static constexpr std::string_view kernel = "wide";
   template <class Self, class Visitor>
   static void fields(Self& c, Visitor&& visit) {
-    visit("tokens", c.tokens), visit("row_groups", c.row_groups), visit("weight_stages", c.weight_stages);
-    visit("activation_stages", c.activation_stages), visit("sum_leaves", c.sum_leaves);
+    visit("tokens", c.tokens), visit("row_groups", c.row_groups), visit("chunks", c.chunks);
+    visit("weight_stages", c.weight_stages), visit("activation_stages", c.activation_stages),
+        visit("sum_leaves", c.sum_leaves);
     visit("register_groups", c.register_groups), visit("output_buffers", c.output_buffers), visit("band", c.band);
-    visit("cut", c.cut), visit("split_leaves", c.split_leaves), visit("tensor_copies", c.tensor_copies);
+    visit("cut", c.cut), visit("split_leaves", c.split_leaves), visit("shares", c.shares);
+    visit("tensor_copies", c.tensor_copies);
   }
 };
 template <>

@@ -60,19 +60,23 @@ __device__ __forceinline__ Escape read_escape(uint32_t entry) {
   }
 }
 
-// Patches one escape. The entry is the same in all lanes, so the branch on the step is uniform.
+// Patches one escape without a branch: a step takes as long as its warp, and a group of warps as long as its slowest,
+// so that what one record in six needs is met by half the steps.
 __device__ __forceinline__ void patch_one(const Escape& escape, int lane, uint32_t (&registers)[16]) {
   const uint32_t bits = escape.lane == static_cast<uint32_t>(lane) ? escape.bits << (16 * escape.half) : 0;
-  const uint32_t reg = escape.reg & 3;
-  const uint32_t step = escape.reg >> 2;
+  uint32_t of_register[4];
 #pragma unroll
-  for (uint32_t s = 0; s < 4; ++s) {
-    if (step == s) {
+  for (uint32_t r = 0; r < 4; ++r) of_register[r] = (escape.reg & 3) == r ? bits : 0;
 #pragma unroll
-      for (uint32_t r = 0; r < 4; ++r) {
-        if (reg == r) registers[4 * s + r] ^= bits;
-      }
-    }
+  for (uint32_t step = 0; step < 4; ++step) {
+    uint32_t* r = registers + 4 * step;
+    // In C++ the compiler makes three instructions of each of these.
+    asm("{\n.reg .pred here;\nsetp.eq.u32 here, %4, %5;\n"
+        "@here xor.b32 %0, %0, %6;\n@here xor.b32 %1, %1, %7;\n"
+        "@here xor.b32 %2, %2, %8;\n@here xor.b32 %3, %3, %9;\n}"
+        : "+r"(r[0]), "+r"(r[1]), "+r"(r[2]), "+r"(r[3])
+        : "r"(escape.reg >> 2), "r"(step), "r"(of_register[0]), "r"(of_register[1]), "r"(of_register[2]),
+          "r"(of_register[3]));
   }
 }
 
@@ -177,22 +181,53 @@ __device__ __forceinline__ void patch_short(uint32_t entry, bool mine, uint32_t 
   __syncwarp();
 }
 
+// A lane's share of a record as it lies in the slot, and the record's header: what can be on its way from shared
+// memory while the record before is multiplied. Not for w11.
+template <WeightCode code>
+struct RawRecord {
+  static constexpr int kPlanes = code == WeightCode::kDense ? 4 : 3;  // of 16 bytes a lane
+  uint32_t words[4 * kPlanes];
+  uint4 head;  // w12: the header's first words
+};
+
+// payload, header: shared addresses of the record.
+template <WeightCode code>
+__device__ __forceinline__ void fetch_record(uint32_t payload, uint32_t header, int lane, RawRecord<code>& raw) {
+  static_assert(code != WeightCode::kW11, "w11 has no raw form");
+#pragma unroll
+  for (int plane = 0; plane < RawRecord<code>::kPlanes; ++plane) {
+    const uint4 v = device::load_shared_16(payload + plane * 512 + lane * 16);
+    raw.words[4 * plane + 0] = v.x;
+    raw.words[4 * plane + 1] = v.y;
+    raw.words[4 * plane + 2] = v.z;
+    raw.words[4 * plane + 3] = v.w;
+  }
+  if constexpr (code == WeightCode::kW12) raw.head = device::load_shared_16(header);
+}
+// The 16 registers of this lane, as load_record() gives them.
+template <WeightCode code, int header_blocks>
+__device__ __forceinline__ void expand_record(const RawRecord<code>& raw, uint32_t payload, uint32_t header,
+                                              const uint32_t* overflow, int lane, uint32_t bias,
+                                              uint32_t (&registers)[16]) {
+  if constexpr (code == WeightCode::kDense) {
+#pragma unroll
+    for (int r = 0; r < 16; ++r) registers[r] = raw.words[r];
+  } else {
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+      decode_step(raw.words[3 * step], raw.words[3 * step + 1], raw.words[3 * step + 2], bias, registers + 4 * step);
+    }
+    if (raw.head.x != 0) patch_record<code, header_blocks>(raw.head, header, payload, overflow, lane, registers);
+  }
+}
+
 // The 16 registers of this lane: four steps of a0..a3. payload, header: shared addresses of the record; scratch: this
 // warp's, for w11. On return all lanes may still be reading the slot: synchronise the warp before it is released.
 template <WeightCode code, int header_blocks>
 __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, const uint32_t* overflow, int lane,
                                             uint32_t bias, uint32_t scratch, uint32_t (&registers)[16]) {
   using namespace device;
-  if constexpr (code == WeightCode::kDense) {
-#pragma unroll
-    for (int plane = 0; plane < 4; ++plane) {
-      const uint4 v = load_shared_16(payload + plane * 512 + lane * 16);
-      registers[4 * plane + 0] = v.x;
-      registers[4 * plane + 1] = v.y;
-      registers[4 * plane + 2] = v.z;
-      registers[4 * plane + 3] = v.w;
-    }
-  } else if constexpr (code == WeightCode::kW11) {
+  if constexpr (code == WeightCode::kW11) {
     // The escapes first: those of the list come from far away.
     constexpr uint32_t kInHeader = short_escapes_in_header(header_blocks);
     const uint32_t head = load_shared_4(header), count = head & 0xff;
@@ -221,21 +256,9 @@ __device__ __forceinline__ void load_record(uint32_t payload, uint32_t header, c
       patch_short(escape_at(first + lane), first + lane < count, scratch, lane, registers);
     }
   } else {
-    uint32_t words[12];
-#pragma unroll
-    for (int plane = 0; plane < 3; ++plane) {
-      const uint4 v = load_shared_16(payload + plane * 512 + lane * 16);
-      words[4 * plane + 0] = v.x;
-      words[4 * plane + 1] = v.y;
-      words[4 * plane + 2] = v.z;
-      words[4 * plane + 3] = v.w;
-    }
-    const uint4 block = load_shared_16(header);
-#pragma unroll
-    for (int step = 0; step < 4; ++step) {
-      decode_step(words[3 * step], words[3 * step + 1], words[3 * step + 2], bias, registers + 4 * step);
-    }
-    if (block.x != 0) patch_record<code, header_blocks>(block, header, payload, overflow, lane, registers);
+    RawRecord<code> raw;
+    fetch_record<code>(payload, header, lane, raw);
+    expand_record<code, header_blocks>(raw, payload, header, overflow, lane, bias, registers);
   }
 }
 

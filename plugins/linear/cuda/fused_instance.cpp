@@ -22,7 +22,8 @@ AnyConfig uncut(AnyConfig config) {
 
 // Bytes of workspace that one launch of a config may need, for partial sums.
 int64_t need_of(const AnyConfig& config) noexcept {
-  if (const auto* wide = std::get_if<WideConfig>(&config)) return wide->cut || wide->split_leaves ? kPartialBytes : 0;
+  if (const auto* wide = std::get_if<WideConfig>(&config))
+    return wide->cut || wide->split_leaves || wide->shares > 1 ? kPartialBytes : 0;
   return std::holds_alternative<StreamConfig>(config) ? kPartialBytes : 0;
 }
 // The gate's numbers, which only the epilogue of the product after it reads; they lie at the workspace's end.

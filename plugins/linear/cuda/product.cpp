@@ -120,9 +120,22 @@ struct Accepts {
     if (m.order.rows % tile_rows != 0) return Verdict::no("N = ", m.order.rows, " is not a multiple of ", tile_rows);
     if (m.order.chunks() / m.leaves % 2 != 0)
       return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
-    if (c.sum_leaves != (m.leaves > 1))
-      return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
-    if ((c.cut || c.split_leaves) && m.order.chunks() / m.leaves < c.activation_stages + 2)
+    if (c.shares < 1 || m.leaves % c.shares != 0)
+      return Verdict::no(c.shares, " clusters cannot share ", m.leaves, " leaves");
+    if (c.sum_leaves != (m.leaves / c.shares > 1))
+      return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", ",
+                         c.shares > 1 ? "a share" : "the matrix", " has ", m.leaves / c.shares);
+    if (c.shares > 1) {
+      const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens);
+      if (c.split_leaves) return Verdict::no("leaves are shared or dealt out, not both");
+      if (m.leaves / c.shares > 2) return Verdict::no("a share of ", m.leaves / c.shares, " leaves, expected 1 or 2");
+      if (tiles * c.shares > multiprocessors / kWideCluster)
+        return Verdict::no(tiles, " tiles for ", c.shares, " clusters each, there are ",
+                           multiprocessors / kWideCluster);
+      if (partial_bytes(c, multiprocessors / kWideCluster, m.leaves) > kPartialBytes)
+        return Verdict::no("shared sums do not fit the workspace");
+    }
+    if ((c.cut || c.split_leaves) && m.order.chunks() / m.leaves < c.activation_stages * c.chunks + 2)
       return Verdict::no("a leaf of ", m.order.chunks() / m.leaves, " chunks is shorter than the ring");
     if (c.split_leaves) {
       if (!c.sum_leaves) return Verdict::no("there is only one leaf to deal out");
@@ -170,11 +183,14 @@ struct Shape {
   jit::LaunchShape operator()(const WideConfig& c) const {
     const int64_t tiles = rows / (block_rows(c) * kWideCluster) * token_tiles(tokens, c.tokens);
     const int32_t clusters = multiprocessors / kWideCluster;
-    return {.grid_x = static_cast<uint32_t>(
-                (c.cut ? clusters : even_grid(tiles * (c.split_leaves ? leaves : 1), clusters)) * kWideCluster),
-            .threads = static_cast<uint32_t>(threads(c)),
-            .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
-            .cluster = kWideCluster};
+    return {
+        .grid_x = static_cast<uint32_t>((c.cut          ? clusters
+                                         : c.shares > 1 ? tiles * c.shares
+                                                        : even_grid(tiles * (c.split_leaves ? leaves : 1), clusters)) *
+                                        kWideCluster),
+        .threads = static_cast<uint32_t>(threads(c)),
+        .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
+        .cluster = kWideCluster};
   }
   jit::LaunchShape operator()(const PortableConfig& c) const {
     return {.grid_x = static_cast<uint32_t>((rows / kStripRows + c.strips - 1) / c.strips),
@@ -197,7 +213,10 @@ struct BoxOf {
     return {static_cast<uint32_t>(c.tokens), static_cast<uint32_t>(c.k_groups)};
   }
   Box operator()(const StreamConfig& c) const { return {static_cast<uint32_t>(c.tokens), 1}; }
-  Box operator()(const WideConfig& c) const { return {static_cast<uint32_t>(c.tokens / kWideCluster), 1, 2}; }
+  // Each block fetches its half of the tokens, or its chunk of the slot.
+  Box operator()(const WideConfig& c) const {
+    return {static_cast<uint32_t>(c.chunks == 1 ? c.tokens / kWideCluster : c.tokens), 1, 2};
+  }
   Box operator()(const PortableConfig&) const { return {0, 0, 0}; }
 };
 
@@ -266,6 +285,7 @@ int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t t
   } else if (const auto* wide = std::get_if<WideConfig>(&config)) {
     const int64_t tiles = matrix.order.rows / (block_rows(*wide) * kWideCluster) * token_tiles(tokens, wide->tokens);
     flags = wide->cut            ? int64_t{2} * multiprocessors  // at most two cut tiles a cluster
+            : wide->shares > 1   ? tiles * wide->shares * wide->shares * kWideCluster * wide->row_groups
             : wide->split_leaves ? tiles * matrix.leaves * kWideCluster
                                  : 0;
   }

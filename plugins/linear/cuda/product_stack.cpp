@@ -10,7 +10,7 @@ namespace {
 int64_t partials_of(const AnyConfig& config, const MatrixShape& m, int32_t blocks) {
   if (const auto* stream = std::get_if<StreamConfig>(&config))
     return m.leaves > 1 ? partial_bytes(*stream, blocks, m.leaves) : 0;
-  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && wide->split_leaves)
+  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && (wide->split_leaves || wide->shares > 1))
     return partial_bytes(*wide, blocks / kWideCluster, m.leaves);
   return 0;
 }

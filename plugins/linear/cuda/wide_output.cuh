@@ -19,9 +19,11 @@ struct WideOutput {
   int group, warp, lane, thread_of_group;
   int buffer = 0;
 
-  // sum: this warpgroup's 64 rows from row0, all tokens of the tile.
+  // sum: this warpgroup's 64 rows from row0, all tokens of the tile. has(part): whether these 64 of them are for this
+  // cluster to write.
+  template <class Has>
   __device__ __forceinline__ void store(const device::TensorMap& output, const LinearArguments& arguments,
-                                        const float (&sum)[config.tokens / 2], int row0, int token0) {
+                                        const float (&sum)[config.tokens / 2], int row0, int token0, const Has& has) {
     using namespace device;
     constexpr int kParts = config.tokens / 64, kBuffers = config.output_buffers;
     const float scale = arguments.scale;
@@ -32,9 +34,12 @@ struct WideOutput {
       upper = bf16_to_float(bias[0]), lower = bf16_to_float(bias[8]);
     }
     uint4 others[2][epilogue == Epilogue::kNone ? 1 : kPieces];
-    if constexpr (epilogue != Epilogue::kNone) load_other(arguments, row0, token0, others[0]);
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
+      if (!has(part)) continue;
+      if constexpr (epilogue != Epilogue::kNone) {
+        if (part == 0 || !has(part - 1)) load_other(arguments, row0, token0 + part * 64, others[part % 2]);
+      }
       const uint32_t tile = staging + buffer * kWideOutputBytes;
       if (++buffer == kBuffers) buffer = 0;
       if (thread_of_group == 0) store_wait_read<kBuffers - 1>();
@@ -50,7 +55,8 @@ struct WideOutput {
                                    floats_to_bf16x2(fmaf(v[6], scale, lower), fmaf(v[7], scale, lower)));
       }
       if constexpr (epilogue != Epilogue::kNone) {
-        if (part + 1 < kParts) load_other(arguments, row0, token0 + (part + 1) * 64, others[(part + 1) % 2]);
+        if (part + 1 < kParts && has(part + 1))
+          load_other(arguments, row0, token0 + (part + 1) * 64, others[(part + 1) % 2]);
         named_sync(1 + group, 128);
         combine(tile, others[part % 2]);
       }

@@ -23,19 +23,25 @@ struct WorkOf {
   }
   Work operator()(const WideConfig& c) const {
     return {.pieces = tiles(m, block_rows(c) * kWideCluster, tokens, c.tokens) * (c.split_leaves ? m.leaves : 1),
-            .blocks = kWideCluster,
-            .resident = c.split_leaves};
+            .blocks = kWideCluster * c.shares,
+            .walks = c.shares == 1,
+            .resident = c.split_leaves || c.shares > 1};
   }
   Work operator()(const PortableConfig&) const { return {}; }
 };
 
 // Cycles of a step of one piece. A warpgroup decodes its records in about 230 cycles and multiplies them by a token in
-// one more; with fewer than 256 tokens a tile decoding is what limits `wide`.
+// one more; with fewer than 256 tokens a tile shared memory is what limits `wide`, or the threads that issue its copies
+// where a slot takes several.
 double step_cycles(const ClusterConfig& c) { return warpgroups(c) * (230.0 + c.tokens); }
-double step_cycles(const WideConfig& c) { return c.row_groups == 3 ? 1070.0 : 820.0 + (c.tokens - 128) * 2.2; }
+double step_cycles(const WideConfig& c, const MatrixShape& m) {
+  const bool one_copy = c.tensor_copies || m.order.strips_per_block >= 4 * c.row_groups;
+  return c.row_groups == 3 ? 1070.0 : c.chunks == 2 && one_copy ? 680.0 : 820.0 + (c.tokens - 128) * 2.2;
+}
 
 constexpr double kTileChange = 3000, kNextWave = 14000;  // storing a tile; starting further blocks
 constexpr double kExchange = 14000, kExchanges = 30000;  // sums through L2: in a single round, in several
+constexpr double kSharing = 6000;                        // the same between the clusters of one tile
 constexpr double kTensorGain = 0.99;                     // of tiles of many tokens
 
 }  // namespace
@@ -54,7 +60,8 @@ double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> ma
     if (m.leaves == 1) return 0;
     const Work work = work_of(config, m, tokens);
     pieces += work.pieces, blocks = work.blocks;
-    steps = std::max<int64_t>(steps, m.order.chunks() / (wide != nullptr && !wide->split_leaves ? 1 : m.leaves));
+    steps =
+        std::max<int64_t>(steps, m.order.chunks() / (wide != nullptr && !wide->split_leaves ? wide->shares : m.leaves));
   }
   const int64_t slots = std::max<int64_t>(multiprocessors / blocks, 1);
   const auto rounds = static_cast<double>((pieces + slots - 1) / slots);
@@ -63,7 +70,8 @@ double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> ma
     return (rounds * one + (rounds - 1) * kNextWave) *
            (cluster->tensor_copies && cluster->tokens >= 128 ? kTensorGain : 1);
   }
-  const double one = static_cast<double>(steps) * step_cycles(*wide) + kTileChange;
+  const double one =
+      static_cast<double>(steps) * step_cycles(*wide, matrices[0]) + kTileChange + (wide->shares > 1 ? kSharing : 0);
   return (rounds * one + (!wide->split_leaves ? 0
                           : rounds > 1        ? kExchanges
                                               : kExchange)) *
