@@ -29,6 +29,10 @@ struct LinearArguments {
   float* output_f32;     // [tokens][rows], not rounded; without an epilogue, by kernels that finish by store_fragment()
   // Only kernels with an epilogue look at it: [tokens][rows], written by a kernel before.
   const uint16_t* other;
+  // One of two launches that follow each other over the same activations and run beside each other: the first (without
+  // epilogue) lets the second start once its inputs are there, the second (with one) waits for the first's results
+  // only. Only kernels that use no workspace look at it.
+  int32_t paired;
 };
 
 // Matrices over the same activations in one launch (stack.cuh). Parts that are not there have no blocks.

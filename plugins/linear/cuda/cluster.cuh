@@ -12,6 +12,7 @@
 #include "plugins/linear/cuda/config.hpp"
 #include "plugins/linear/cuda/decode.cuh"
 #include "plugins/linear/cuda/fragment.cuh"
+#include "plugins/linear/cuda/pair.cuh"
 #include "plugins/linear/cuda/runs.cuh"
 #include "plugins/linear/cuda/stack.cuh"
 #include "plugins/linear/cuda/wgmma_parts.cuh"
@@ -51,7 +52,7 @@ __device__ __forceinline__ void cluster_product(const device::TensorMap& activat
     barrier_init_fence();
   }
   __syncthreads();
-  allow_next_kernel();
+  start_of_pair<epilogue>(arguments);
 
   const int row_tiles = arguments.rows / (64 * config.row_groups);
   const int token_tiles = (arguments.tokens + config.tokens - 1) / config.tokens;
@@ -97,7 +98,7 @@ __device__ __forceinline__ void cluster_product(const device::TensorMap& activat
         }
       };
       walk(copier, min(kStages, total), issue_headers);
-      wait_for_inputs();
+      inputs_of_pair<epilogue>(arguments);
       RingPosition ring(1);
       walk(copier, total, [&](int i, const RunSource& source, int chunk, int token0) {
         if (i >= kStages) {
@@ -179,6 +180,7 @@ __device__ __forceinline__ void cluster_product(const device::TensorMap& activat
     release_busy();
     busy_slot = -1;
 
+    end_of_pair<epilogue>(arguments);
     if constexpr (kLeaves == 1) {
 #pragma unroll
       for (int n = 0; n < kTiles; ++n)

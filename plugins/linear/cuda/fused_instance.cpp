@@ -72,8 +72,12 @@ class FusedInstance final : public Instance {
     if (const int64_t gate = gate_bytes(problem_, rows_); gate > 0) {
       if (gate > std::ssize(launch.scratch)) return short_of_scratch(launch, gate);
       last.other = reinterpret_cast<const uint16_t*>(launch.scratch.data() + launch.scratch.size() - gate);
-      const ProductOutput to{
-          .bf16 = const_cast<uint16_t*>(last.other), .f32 = nullptr, .bias = parts_.front().bias, .other = nullptr};
+      const ProductOutput to{.bf16 = const_cast<uint16_t*>(last.other),
+                             .f32 = nullptr,
+                             .bias = parts_.front().bias,
+                             .other = nullptr,
+                             .paired = paired_};
+      last.paired = paired_;
       TARE_RETURN_IF_ERROR(run(parts_.front(), launch, x.data, to, rows));
     } else {
       const TensorView& other = launch.inputs[1];
@@ -106,7 +110,8 @@ class FusedInstance final : public Instance {
     return {.bf16 = f32 ? nullptr : static_cast<uint16_t*>(out.data),
             .f32 = f32 ? static_cast<float*>(out.data) : nullptr,
             .bias = bias,
-            .other = nullptr};
+            .other = nullptr,
+            .paired = false};
   }
   static Status short_of_scratch(const Launch& launch, int64_t wanted) {
     return failure(Code::internal, "linear.cuda: ", launch.scratch.size(), " bytes of scratch, expected ", wanted);
@@ -187,8 +192,13 @@ class FusedInstance final : public Instance {
       stack_ = std::move(stack);
       return {};
     }
-    for (Part& part : parts_)
-      for (Part::Aimed& way : part.ways) TARE_RETURN_IF_ERROR(way.product.compile(tools_));
+    paired_ = parts_.size() == 2 && problem_.epilogue != Epilogue::kNone;
+    for (Part& part : parts_) {
+      for (Part::Aimed& way : part.ways) {
+        TARE_RETURN_IF_ERROR(way.product.compile(tools_));
+        paired_ = paired_ && pairs_up(way.product.config());
+      }
+    }
     return {};
   }
 
@@ -220,6 +230,7 @@ class FusedInstance final : public Instance {
   std::vector<Part> parts_;
   std::unique_ptr<Buffer> flags_;      // of all parts; absent where no kernel has any
   std::optional<ProductStack> stack_;  // of all parts; absent: they are launched one by one
+  bool paired_ = false;                // gate and what it is multiplied by run beside each other
 };
 
 }  // namespace

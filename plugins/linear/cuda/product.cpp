@@ -276,6 +276,9 @@ MatrixView view_of(const ResidentMatrix& matrix) {
 }
 
 bool writes_f32(const AnyConfig& config) noexcept { return !std::holds_alternative<WideConfig>(config); }
+bool pairs_up(const AnyConfig& config) noexcept {
+  return std::holds_alternative<StripConfig>(config) || std::holds_alternative<ClusterConfig>(config);
+}
 
 int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens,
                    int32_t multiprocessors) noexcept {
@@ -299,8 +302,8 @@ Result<Product> Product::prepare(const Toolbox& tools, const AnyConfig& config, 
     return failure(tare::Code::unsupported, label(config), " cannot run: ", v.reason);
   }
   TARE_ASSIGN_OR_RETURN(Product out, load(tools, config, view_of(matrix), dependent));
-  TARE_RETURN_IF_ERROR(out.aim(activations, {.bf16 = output, .f32 = nullptr, .bias = nullptr, .other = nullptr}, tokens,
-                               workspace.partials->data(), workspace.flags->data()));
+  TARE_RETURN_IF_ERROR(
+      out.aim(activations, {.bf16 = output}, tokens, workspace.partials->data(), workspace.flags->data()));
   return out;
 }
 
@@ -353,7 +356,8 @@ Result<Product> Product::describe(const Toolbox& tools, const AnyConfig& config,
       .leaves = matrix.shape.leaves,
       .bias = nullptr,
       .output_f32 = nullptr,
-      .other = nullptr};
+      .other = nullptr,
+      .paired = 0};
   return out;
 }
 
@@ -388,7 +392,7 @@ Status Product::aim(const uint16_t* activations, const ProductOutput& output, in
   }
   arguments_.activations = activations;
   arguments_.output = output.bf16, arguments_.output_f32 = output.f32, arguments_.bias = output.bias;
-  arguments_.other = output.other;
+  arguments_.other = output.other, arguments_.paired = output.paired;
   arguments_.partials = static_cast<float*>(partials), arguments_.flags = static_cast<uint32_t*>(flags);
   arguments_.tokens = tokens;
   return {};

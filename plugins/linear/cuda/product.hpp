@@ -64,9 +64,11 @@ struct ProductOutput {
   float* f32 = nullptr;
   const uint16_t* bias = nullptr;
   const uint16_t* other = nullptr;  // of an epilogue: [tokens][rows]; then bf16 is set and f32 is not
+  bool paired = false;              // with the launch before or after, LinearArguments says how; both pairs_up()
   bool operator==(const ProductOutput&) const = default;
 };
 bool writes_f32(const AnyConfig& config) noexcept;
+bool pairs_up(const AnyConfig& config) noexcept;
 // Bytes of flags that a launch for up to `tokens` tokens uses: zero before the first, left zero by every one.
 int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens,
                    int32_t multiprocessors) noexcept;

@@ -11,6 +11,7 @@
 #include "plugins/linear/cuda/config.hpp"
 #include "plugins/linear/cuda/decode.cuh"
 #include "plugins/linear/cuda/fragment.cuh"
+#include "plugins/linear/cuda/pair.cuh"
 #include "plugins/linear/cuda/runs.cuh"
 #include "plugins/linear/cuda/stack.cuh"
 
@@ -70,7 +71,7 @@ __device__ __forceinline__ void strip_product(const device::TensorMap& activatio
     barrier_init_fence();
   }
   __syncthreads();
-  allow_next_kernel();  // at the start: as good as or better than late in every measurement
+  start_of_pair<epilogue>(arguments);  // at the start: as good as or better than late in every measurement
 
   const StripSchedule<config> schedule(arguments);
   const int groups = arguments.rows / kStripRows / config.strips;
@@ -115,7 +116,7 @@ __device__ __forceinline__ void strip_product(const device::TensorMap& activatio
       }
     };
     walk(copier, min(kStages, total), issue_headers);
-    wait_for_inputs();
+    inputs_of_pair<epilogue>(arguments);
     RingPosition ring(1);
     walk(copier, total, [&](int i, const RunSource& source, int chunk) {
       if (i >= kStages) {
@@ -189,6 +190,7 @@ __device__ __forceinline__ void strip_product(const device::TensorMap& activatio
       }
     }
 
+    end_of_pair<epilogue>(arguments);
     if constexpr (config.k_groups > 1) {
       auto place = [&](int group_of_k, int n) {
         return reduction + (((my_strip * config.k_groups + group_of_k) * kTiles + n) * 32 + lane) * 16;
