@@ -66,23 +66,27 @@ TEST_CASE("a product with what is added to it: the bits of product and addition"
   if (gpu == nullptr) return;
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1024, 1024}, {7168, 512}, {576, 576}, {25600, 384}}) {
     const Chain chain(n, k);
+    SideBySide parts;
     for (const char* layout : kLayouts)
       for (const int64_t rows : kRows)
         for (const bool biased : {false, true}) {
           if (biased && ((rows > 16 && rows < 256) || n != 1024)) continue;
           if (n > 10000 && (rows < 192 || layout != kLayouts[0])) continue;
-          const Rows2 other = first_rows(chain.other, rows);
-          const auto product = chain.products(*gpu, layout, rows, biased, false);
-          const Rows2 wanted = Chain::then(*gpu, "add/1", to_attributes(Add{}), "add.cuda", other, product[0]);
-          for (const bool product_first : {false, true}) {
-            OpCase c = chain.chained(layout, rows, biased);
-            c.inputs.push_back(other);
-            c.next->takes = product_first ? std::vector<int32_t>{0, -1} : std::vector<int32_t>{-1, 0};
-            if (product_first) c.without_bind();
-            const auto found = c.run(*gpu, "linear.cuda+add", {Rows2(DType::bf16, {rows, n})});
-            CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", n, " x ", k, ", ", rows, " rows");
-          }
+          parts.add([&, layout, rows, biased, n = n, k = k] {
+            const Rows2 other = first_rows(chain.other, rows);
+            const auto product = chain.products(*gpu, layout, rows, biased, false);
+            const Rows2 wanted = Chain::then(*gpu, "add/1", to_attributes(Add{}), "add.cuda", other, product[0]);
+            for (const bool product_first : {false, true}) {
+              OpCase c = chain.chained(layout, rows, biased);
+              c.inputs.push_back(other);
+              c.next->takes = product_first ? std::vector<int32_t>{0, -1} : std::vector<int32_t>{-1, 0};
+              if (product_first) c.without_bind();
+              const auto found = c.run(*gpu, "linear.cuda+add", {Rows2(DType::bf16, {rows, n})});
+              CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", n, " x ", k, ", ", rows, " rows");
+            }
+          });
         }
+    parts.run();
   }
 }
 
@@ -90,23 +94,27 @@ TEST_CASE("a gated stack: the bits of two products and the activation, either of
   const auto gpu = open_gpu();
   if (gpu == nullptr) return;
   const Chain chain(1024, 1024);
+  SideBySide parts;
   for (const auto activation : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu})
     for (const char* layout : kLayouts)
       for (const int64_t rows : kRows) {
         if ((activation != Activation::silu && rows > 8) || rows > 192) continue;  // more: not in one kernel
-        const Attributes gated = to_attributes(Gated{activation});
-        const auto products = chain.products(*gpu, layout, rows, true, true);
-        for (const int32_t gate : {0, 1}) {
-          const auto at = static_cast<size_t>(gate);
-          const Rows2 wanted = Chain::then(*gpu, "gated/1", gated, "gated.cuda", products[at], products[1 - at]);
-          OpCase c = chain.chained(layout, rows, true);
-          c.weights.insert(c.weights.end(), {&chain.second, nullptr});
-          c.layouts.insert(c.layouts.end(), {layout, ""});
-          c.next = OpCase::Next{"gated/1", gated, {gate, 1 - gate}, products};
-          const auto found = c.run(*gpu, "linear.cuda+gated", {Rows2(DType::bf16, {rows, 1024})});
-          CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", rows, " rows, gate ", gate);
-        }
+        parts.add([&, activation, layout, rows] {
+          const Attributes gated = to_attributes(Gated{activation});
+          const auto products = chain.products(*gpu, layout, rows, true, true);
+          for (const int32_t gate : {0, 1}) {
+            const auto at = static_cast<size_t>(gate);
+            const Rows2 wanted = Chain::then(*gpu, "gated/1", gated, "gated.cuda", products[at], products[1 - at]);
+            OpCase c = chain.chained(layout, rows, true);
+            c.weights.insert(c.weights.end(), {&chain.second, nullptr});
+            c.layouts.insert(c.layouts.end(), {layout, ""});
+            c.next = OpCase::Next{"gated/1", gated, {gate, 1 - gate}, products};
+            const auto found = c.run(*gpu, "linear.cuda+gated", {Rows2(DType::bf16, {rows, 1024})});
+            CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", rows, " rows, gate ", gate);
+          }
+        });
       }
+  parts.run();
 }
 
 TEST_CASE("every config of the tuner's space for a chain gives the fallback's bits") {
@@ -120,13 +128,10 @@ TEST_CASE("every config of the tuner's space for a chain gives the fallback's bi
     c.inputs.push_back(first_rows(chain.other, rows)), c.next->takes = {-1, 0};
     const std::vector<Rows2> results{Rows2(DType::bf16, {rows, 1024})};
     const auto wanted = c.run(*gpu, "linear.cuda+add", results);
-    int tried = 0;
-    for (const KernelConfig& config : kernel->space(c.problem(*gpu, results))) {
-      const auto found = c.with(config).run(*gpu, "linear.cuda+add", results);
-      CHECK_MESSAGE(found[0].bytes == wanted[0].bytes, to_string(config));
-      ++tried;
-    }
-    CHECK(tried >= 3);
+    const auto space = kernel->space(c.problem(*gpu, results));
+    const auto found = c.run_each(*gpu, "linear.cuda+add", space, results);
+    for (size_t i = 0; i < space.size(); ++i) CHECK_MESSAGE(found[i][0].bytes == wanted[0].bytes, to_string(space[i]));
+    CHECK(space.size() >= 3);
   }
 }
 
@@ -161,12 +166,12 @@ TEST_CASE("a stack in one launch: every config gives the bits of its products al
         for (const auto& [weight, bias] : parts)
           stack.weights.insert(stack.weights.end(), {weight, bias}),
               stack.layouts.insert(stack.layouts.end(), {layout, ""});
-        for (const KernelConfig& config : kernel->space(stack.problem(*gpu, results))) {
-          const auto found = stack.with(config).run(*gpu, "linear.cuda", results);
+        const auto space = kernel->space(stack.problem(*gpu, results));
+        const auto found = stack.run_each(*gpu, "linear.cuda", space, results);
+        for (size_t c = 0; c < space.size(); ++c)
           for (size_t i = 0; i < wanted.size(); ++i)
-            CHECK_MESSAGE(found[i].bytes == wanted[i].bytes, layout, ", ", rows, " rows, part ", i, " of ", n.q, ": ",
-                          to_string(config));
-        }
+            CHECK_MESSAGE(found[c][i].bytes == wanted[i].bytes, layout, ", ", rows, " rows, part ", i, " of ", n.q,
+                          ": ", to_string(space[c]));
       }
   }
 }

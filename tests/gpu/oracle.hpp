@@ -1,11 +1,14 @@
-// One launch of an op by the CPU's oracle and by its CUDA kernel on the same numbers. One thread.
+// One launch of an op by the CPU's oracle and by its CUDA kernel on the same numbers. [any thread]: launches take
+// turns.
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <random>
 
 #include "core/api/cpu_kernel.hpp"
 #include "tests/gpu/models.hpp"
+#include "tests/gpu/side_by_side.hpp"
 
 namespace tare::gpu_test {
 
@@ -115,6 +118,17 @@ class OpCase {
     return p;
   }
 
+  // run() by each config, several at once: kernels take longer to compile than to run.
+  std::vector<std::vector<Rows2>> run_each(Device& device, const char* kernel, const std::vector<KernelConfig>& configs,
+                                           const std::vector<Rows2>& results) const {
+    std::vector<std::vector<Rows2>> found(configs.size());
+    SideBySide runs;
+    for (size_t i = 0; i < configs.size(); ++i)
+      runs.add([&, i] { found[i] = OpCase(*this).with(configs[i]).run(device, kernel, results); });
+    runs.run();
+    return found;
+  }
+
   // Runs `kernel` on `device` and returns the results.
   std::vector<Rows2> run(Device& device, const char* kernel, std::vector<Rows2> results) const {
     const KernelCandidate* candidate = host().registry().kernel(kernel);
@@ -203,6 +217,7 @@ class OpCase {
       for (WeightView& v : w)
         if (!device.host_addressable()) v.head = nullptr;
     }
+    const std::lock_guard alone(launching_);
     const Status launched = (*instance)->launch({device, *stream, step, in, out, w, state ? &view : nullptr, room});
     REQUIRE_MESSAGE(launched.ok(), kernel, ": ", launched.message());
     for (size_t i = 0; i < results.size(); ++i)
@@ -215,6 +230,8 @@ class OpCase {
   OpCase& without_bind() { return bind_ = false, *this; }
 
  private:
+  // Kernels whose blocks wait for each other must have the GPU for themselves.
+  inline static std::mutex launching_;
   std::optional<KernelConfig> config_;
   bool bind_ = true;
 };
