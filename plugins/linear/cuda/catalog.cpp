@@ -20,7 +20,7 @@ int tile_width(int32_t tokens, int most) {
   return most;
 }
 
-void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {
   StripConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tokens <= 8 ? 8 : tokens <= 16 ? 16 : 32};
   if (m.leaves > 1) {
     c.k_groups = m.leaves;
@@ -30,7 +30,14 @@ void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
     }
   } else {
     c.k_groups = 1;
-    for (const int p : {14, 16, 12, 8, 7, 10}) {
+    // First what runs untuned: where the busiest multiprocessor has the fewest strips.
+    std::vector<int> sizes{14, 16, 12, 8, 7, 10, 6};
+    const int32_t all = m.order.rows / kStripRows;
+    std::ranges::stable_sort(sizes, {}, [&](int p) {
+      const int32_t blocks = (all + p - 1) / p;
+      return (blocks + multiprocessors - 1) / multiprocessors * p;
+    });
+    for (const int p : sizes) {
       c.strips = p;
       out.push_back(with_most_stages(c, 8));
     }
@@ -48,6 +55,8 @@ void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens)
                         Split{2, 1, 2, true}, Split{1, 1, 1, true}}) {
     // Four groups of K with 128 tokens leave a ring of two slots and producers that spill; never the best.
     if (c.tokens > 64 && s.row_groups == 1 && s.k_groups == 4) continue;
+    // A lone group of rows where two have no place: never better than they are.
+    if (s.row_groups * s.k_groups * s.cluster == 1 && m.order.rows % 128 == 0) continue;
     c.row_groups = s.row_groups, c.k_groups = s.k_groups, c.cluster = s.cluster, c.overlap = s.overlap;
     out.push_back(with_most_stages(c, 8));
   }
@@ -117,10 +126,12 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
 Placement choose_placement(int32_t rows, int32_t columns, int32_t multiprocessors) {
   const int32_t strips = rows / kStripRows;
   Placement p;
-  // Two leaves where rows alone nearly fill the device: within 2 % of four at few tokens, 6 to 9 % faster at many.
-  p.leaves = strips >= 12 * multiprocessors || columns % (kChunkColumns * 4) != 0 ? 1
-             : strips > 2 * multiprocessors                                       ? 2
-                                                                                  : 4;
+  // One leaf where rows alone fill the device (from 10,560 on, as gate and up of an 8B): nothing is added up
+  // afterwards, and tiles for many tokens may be cut anywhere. Two where they nearly do: within 2 % of four at few
+  // tokens, 6 to 9 % faster at many.
+  p.leaves = strips >= 5 * multiprocessors || columns % (kChunkColumns * 4) != 0 ? 1
+             : strips > 2 * multiprocessors                                      ? 2
+                                                                                 : 4;
   for (const int32_t per_block : p.leaves == 1                  ? std::vector<int32_t>{16, 8, 4, 2, 1}
                                  : strips > 2 * multiprocessors ? std::vector<int32_t>{4, 2, 1}
                                                                 : std::vector<int32_t>{2, 1}) {
@@ -136,7 +147,7 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
                                   std::string_view architecture) {
   std::vector<AnyConfig> all, out;
   const bool copies = architecture.starts_with("sm_9") || architecture.starts_with("sm_1");
-  if (copies && tokens <= 32) strips(all, matrix, tokens);
+  if (copies && tokens <= 32) strips(all, matrix, tokens, multiprocessors);
   if (architecture == "sm_90a") {
     std::vector<AnyConfig> many;
     if (tokens > 64) wides(many, matrix, tokens);
