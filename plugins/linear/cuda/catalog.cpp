@@ -44,15 +44,17 @@ void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, i
   }
 }
 
-void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+void clusters(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {
   ClusterConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tile_width(tokens, 128)};
   struct Split {
     int row_groups, k_groups, cluster;
     bool overlap;
   };
-  for (const Split s : {Split{4, 1, 1, false}, Split{2, 1, 1, true}, Split{1, 2, 2, true}, Split{1, 4, 1, false},
-                        Split{2, 2, 2, false}, Split{1, 2, 1, true}, Split{2, 2, 1, false}, Split{1, 1, 2, true},
-                        Split{2, 1, 2, true}, Split{1, 1, 1, true}}) {
+  Split splits[] = {{4, 1, 1, false}, {2, 1, 1, true},  {1, 2, 2, true}, {1, 4, 1, false}, {2, 2, 2, false},
+                    {1, 2, 1, true},  {2, 2, 1, false}, {1, 1, 2, true}, {2, 1, 2, true},  {1, 1, 1, true}};
+  // What runs untuned: smaller tiles where large ones are fewer than the device has room for (gate or up of an 8B).
+  if (m.leaves == 1 && m.order.rows / 256 < multiprocessors) std::swap(splits[0], splits[1]);
+  for (const Split& s : splits) {
     // Four groups of K with 128 tokens leave a ring of two slots and producers that spill; never the best.
     if (c.tokens > 64 && s.row_groups == 1 && s.k_groups == 4) continue;
     // A lone group of rows where two have no place: never better than they are.
@@ -155,7 +157,7 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
     const bool few = tokens <= 512 || std::ranges::none_of(many, [&](const AnyConfig& c) {
                        return static_cast<bool>(accepts(c, matrix, tokens, multiprocessors));
                      });
-    if (tokens > 16 && few) clusters(all, matrix, tokens);
+    if (tokens > 16 && few) clusters(all, matrix, tokens, multiprocessors);
     all.insert(all.end(), many.begin(), many.end());
     if (tokens > 32 && few) streams(all, matrix, tokens);
   }

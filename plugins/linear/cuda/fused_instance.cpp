@@ -248,8 +248,9 @@ std::vector<AnyConfig> configs_for(const LinearProblem::Part& part, const Matrix
                                    int32_t multiprocessors, std::string_view architecture) {
   std::vector<AnyConfig> out = candidates(shape, rows, multiprocessors, architecture);
   if (needs_f32(part)) std::erase_if(out, [](const AnyConfig& c) { return !writes_f32(c); });
-  // From 192 rows on the kernel for many tokens is ahead of those that the catalogue names first (docs/benchmarks).
-  if (rows > 192)
+  // The kernel for many tokens is ahead of those that the catalogue names first from 192 rows on, and where it has no
+  // sums to add up from 64 on (docs/benchmarks).
+  if (rows > (shape.leaves > 1 ? 192 : 64))
     std::stable_partition(out.begin(), out.end(),
                           [](const AnyConfig& c) { return std::holds_alternative<WideConfig>(c); });
   return out;
