@@ -64,6 +64,11 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
         add(source(config), expression(config));
         if (architecture == "sm_90a") add(source(config), expression(dense_variant(config)));
       }
+      const auto gated = gated_candidates(matrix, tokens, 132, architecture);
+      for (const AnyConfig& config : gated) add(source(config), stacked_expression(config, Epilogue::kSilu));
+      if (!gated.empty())
+        for (const Epilogue epilogue : {Epilogue::kSilu, Epilogue::kGelu, Epilogue::kGeluTanh, Epilogue::kRelu})
+          add(source(gated[0]), stacked_expression(dense_variant(gated[0]), epilogue));
       // Epilogues: the first guess of each kernel that has them.
       std::string seen;
       for (const AnyConfig& config : candidates(matrix, tokens, 132, architecture)) {

@@ -19,7 +19,7 @@ static long setting(const char* name, long otherwise) {
   const char* text = getenv(name);
   return text ? atol(text) : otherwise;
 }
-static size_t used;
+static _Atomic size_t used;
 struct Block {
   size_t bytes, padding;
 };

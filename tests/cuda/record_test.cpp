@@ -212,7 +212,8 @@ TEST_CASE("an expression prints every field") {
   CHECK(expression(strip) ==
         "tare::linear_cuda::strip<tare::linear_cuda::StripConfig{.code = tare::linear_cuda::WeightCode::kW12, "
         ".header_blocks = 1, "
-        ".tokens = 8, .strips = 14, .k_groups = 1, .stages = 6, .sum_leaves = false, .tensor_copies = false}>");
+        ".tokens = 8, .strips = 14, .k_groups = 1, .stages = 6, .sum_leaves = false, .tensor_copies = false, "
+        ".gated = false}>");
   CHECK(expression(WideConfig{}).find(".band = 8, .cut = false") != std::string::npos);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/fused_instance.hpp"
 #include "plugins/linear/cuda/work.hpp"
 
@@ -57,8 +58,30 @@ TEST_CASE("q, k and v run by one config, which all of them take") {
     }
 }
 
+TEST_CASE("keys and values have as many leaves as the queries of their model, so that they go in one launch") {
+  struct Model {
+    int64_t q, kv, hidden;
+  };
+  for (const Model& m : {Model{4096, 1024, 4096}, {8192, 1024, 8192}, {8192, 1024, 5120}, {5120, 1024, 5120}}) {
+    const auto shapes = shapes_of(stack({m.q, m.kv, m.kv}, m.hidden));
+    CHECK_MESSAGE(shapes[0].leaves == shapes[1].leaves, m.q, " and ", m.kv, " of ", m.hidden);
+  }
+}
+
+TEST_CASE("gate and up are one launch up to 32 rows, and only they are") {
+  LinearProblem gate_up = stack({14336, 14336}, 4096);
+  gate_up.epilogue = Epilogue::kSilu;
+  for (const int32_t tokens : {1, 8, 16, 32}) {
+    CHECK(is_gated(rule(gate_up, tokens)));
+    CHECK_FALSE(is_gated(rule(stack({14336, 14336}, 4096), tokens)));
+  }
+  CHECK_FALSE(is_gated(rule(gate_up, 33)));
+  for (const int32_t rows : {1024, 2048, 4096, 12288, 14336, 25600, 28672})
+    CHECK_FALSE(gated_candidates(shapes_of(stack({rows}, 4096))[0], 8, kUnits, "sm_90a").empty());
+}
+
 TEST_CASE("where no fast kernel takes all of a stack, the largest matrix has its own choice") {
-  const LinearProblem problem = stack({8192, 1024, 1024}, 8192);  // two leaves and four
+  const LinearProblem problem = stack({8192, 2048, 2048}, 8192);  // two leaves and four
   for (const int32_t tokens : {1, 16, 32}) CHECK(std::holds_alternative<StripConfig>(rule(problem, tokens)));
   for (const int32_t tokens : {128, 256, 1024}) CHECK(std::holds_alternative<WideConfig>(rule(problem, tokens)));
 }

@@ -90,31 +90,62 @@ TEST_CASE("a product with what is added to it: the bits of product and addition"
   }
 }
 
-TEST_CASE("a gated stack: the bits of two products and the activation, either of them as the gate") {
+TEST_CASE("gate and up: every config gives the bits of two products and the activation, either of them as the gate") {
   const auto gpu = open_gpu();
   if (gpu == nullptr) return;
-  const Chain chain(1024, 1024);
-  SideBySide parts;
-  for (const auto activation : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu})
-    for (const char* layout : kLayouts)
-      for (const int64_t rows : kRows) {
-        if ((activation != Activation::silu && rows > 8) || rows > 192) continue;  // more: not in one kernel
-        parts.add([&, activation, layout, rows] {
-          const Attributes gated = to_attributes(Gated{activation});
-          const auto products = chain.products(*gpu, layout, rows, true, true);
-          for (const int32_t gate : {0, 1}) {
-            const auto at = static_cast<size_t>(gate);
-            const Rows2 wanted = Chain::then(*gpu, "gated/1", gated, "gated.cuda", products[at], products[1 - at]);
-            OpCase c = chain.chained(layout, rows, true);
-            c.weights.insert(c.weights.end(), {&chain.second, nullptr});
-            c.layouts.insert(c.layouts.end(), {layout, ""});
-            c.next = OpCase::Next{"gated/1", gated, {gate, 1 - gate}, products};
-            const auto found = c.run(*gpu, "linear.cuda+gated", {Rows2(DType::bf16, {rows, 1024})});
-            CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", rows, " rows, gate ", gate);
-          }
-        });
-      }
-  parts.run();
+  const KernelCandidate* kernel = host().registry().kernel("linear.cuda+gated");
+  REQUIRE(kernel != nullptr);
+  // Four leaves, two, one.
+  for (const auto& [n, k] : {std::pair<int64_t, int64_t>{1024, 1024}, {6144, 256}, {10752, 192}}) {
+    const Chain chain(n, k);
+    SideBySide parts;
+    for (const auto activation : {Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu})
+      for (const char* layout : kLayouts)
+        for (const int64_t rows : kRows) {
+          if ((activation != Activation::silu && (rows > 8 || n != 1024)) || rows > 192) continue;  // more: not in one
+          if (n != 1024 && layout != kLayouts[0] && rows != 8 && rows != 31) continue;
+          parts.add([&, activation, layout, rows, n = n, k = k] {
+            const Attributes gated = to_attributes(Gated{activation});
+            const auto products = chain.products(*gpu, layout, rows, true, true);
+            for (const int32_t gate : {0, 1}) {
+              const auto at = static_cast<size_t>(gate);
+              const Rows2 wanted = Chain::then(*gpu, "gated/1", gated, "gated.cuda", products[at], products[1 - at]);
+              OpCase c = chain.chained(layout, rows, true);
+              c.weights.insert(c.weights.end(), {&chain.second, nullptr});
+              c.layouts.insert(c.layouts.end(), {layout, ""});
+              c.next = OpCase::Next{"gated/1", gated, {gate, 1 - gate}, products};
+              const std::vector<Rows2> results{Rows2(DType::bf16, {rows, n})};
+              const auto space = kernel->space(c.problem(*gpu, results));
+              const size_t tried = activation == Activation::silu && gate == 0 ? space.size() : 1;
+              for (size_t i = 0; i < tried; ++i) {
+                const auto found = OpCase(c).with(space[i]).run(*gpu, "linear.cuda+gated", results);
+                CHECK_MESSAGE(found[0].bytes == wanted.bytes, layout, ", ", n, " x ", k, ", ", rows, " rows, gate ",
+                              gate, ", ", to_string(space[i]));
+              }
+            }
+          });
+        }
+    parts.run();
+  }
+}
+
+TEST_CASE("gate and up in different layouts run by kernels of their own, with the same bits") {
+  const auto gpu = open_gpu();
+  if (gpu == nullptr) return;
+  const Chain chain(1024, 512);
+  const Attributes gated = to_attributes(Gated{Activation::silu});
+  for (const int64_t rows : {1, 31, 64}) {
+    const auto products = chain.products(*gpu, kLayouts[2], rows, true, true);
+    const Rows2 wanted = Chain::then(*gpu, "gated/1", gated, "gated.cuda", products[0], products[1]);
+    for (const size_t coded : {0, 1}) {
+      OpCase c = chain.chained(kLayouts[coded == 0 ? 0 : 2], rows, true);
+      c.weights.insert(c.weights.end(), {&chain.second, nullptr});
+      c.layouts.insert(c.layouts.end(), {kLayouts[coded == 0 ? 2 : 0], ""});
+      c.next = OpCase::Next{"gated/1", gated, {0, 1}, products};
+      const auto found = c.run(*gpu, "linear.cuda+gated", {Rows2(DType::bf16, {rows, 1024})});
+      CHECK_MESSAGE(found[0].bytes == wanted.bytes, rows, " rows, w12 is matrix ", coded);
+    }
+  }
 }
 
 TEST_CASE("every config of the tuner's space for a chain gives the fallback's bits") {

@@ -20,8 +20,19 @@ int tile_width(int32_t tokens, int most) {
   return most;
 }
 
+// Strips a block: first what runs untuned, where the busiest multiprocessor has the fewest.
+std::vector<int> by_busiest(std::vector<int> sizes, int32_t rows, int32_t multiprocessors) {
+  std::ranges::stable_sort(sizes, {}, [&](int p) {
+    const int32_t blocks = (rows / kStripRows + p - 1) / p;
+    return (blocks + multiprocessors - 1) / multiprocessors * p;
+  });
+  return sizes;
+}
+
+int strip_tile(int32_t tokens) { return tokens <= 8 ? 8 : tokens <= 16 ? 16 : 32; }
+
 void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {
-  StripConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = tokens <= 8 ? 8 : tokens <= 16 ? 16 : 32};
+  StripConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = strip_tile(tokens)};
   if (m.leaves > 1) {
     c.k_groups = m.leaves;
     for (const int p : {m.order.strips_per_block, 2, 4, 3, 1}) {
@@ -30,14 +41,7 @@ void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, i
     }
   } else {
     c.k_groups = 1;
-    // First what runs untuned: where the busiest multiprocessor has the fewest strips.
-    std::vector<int> sizes{14, 16, 12, 8, 7, 10, 6};
-    const int32_t all = m.order.rows / kStripRows;
-    std::ranges::stable_sort(sizes, {}, [&](int p) {
-      const int32_t blocks = (all + p - 1) / p;
-      return (blocks + multiprocessors - 1) / multiprocessors * p;
-    });
-    for (const int p : sizes) {
+    for (const int p : by_busiest({14, 16, 12, 8, 7, 10, 6}, m.order.rows, multiprocessors)) {
       c.strips = p;
       out.push_back(with_most_stages(c, 8));
     }
@@ -123,6 +127,13 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
   }
 }
 
+constexpr int32_t kFewStrips = 64, kWideColumns = 5120;
+
+// Has the copy engine that strips need.
+bool copies_in_bulk(std::string_view architecture) {
+  return architecture.starts_with("sm_9") || architecture.starts_with("sm_1");
+}
+
 }  // namespace
 
 Placement choose_placement(int32_t rows, int32_t columns, int32_t multiprocessors) {
@@ -131,8 +142,10 @@ Placement choose_placement(int32_t rows, int32_t columns, int32_t multiprocessor
   // One leaf where rows alone fill the device (from 10,560 on, as gate and up of an 8B): nothing is added up
   // afterwards, and tiles for many tokens may be cut anywhere. Two where they nearly do: within 2 % of four at few
   // tokens, 6 to 9 % faster at many.
+  // Keys and values of wide models go with queries that have two, in one launch.
+  const bool beside_two = strips <= kFewStrips && columns >= kWideColumns;
   p.leaves = strips >= 5 * multiprocessors || columns % (kChunkColumns * 4) != 0 ? 1
-             : strips > 2 * multiprocessors                                      ? 2
+             : strips > 2 * multiprocessors || beside_two                        ? 2
                                                                                  : 4;
   for (const int32_t per_block : p.leaves == 1                  ? std::vector<int32_t>{16, 8, 4, 2, 1}
                                  : strips > 2 * multiprocessors ? std::vector<int32_t>{4, 2, 1}
@@ -148,8 +161,7 @@ Placement choose_placement(int32_t rows, int32_t columns, int32_t multiprocessor
 std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors,
                                   std::string_view architecture) {
   std::vector<AnyConfig> all, out;
-  const bool copies = architecture.starts_with("sm_9") || architecture.starts_with("sm_1");
-  if (copies && tokens <= 32) strips(all, matrix, tokens, multiprocessors);
+  if (copies_in_bulk(architecture) && tokens <= kMostStripTokens) strips(all, matrix, tokens, multiprocessors);
   if (architecture == "sm_90a") {
     std::vector<AnyConfig> many;
     if (tokens > 64) wides(many, matrix, tokens);
@@ -163,9 +175,7 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
   }
   all.push_back(PortableConfig{.code = matrix.code,
                                .header_blocks = matrix.header_blocks,
-                               .tokens = tokens <= 8    ? 8
-                                         : tokens <= 16 ? 16
-                                                        : 32,
+                               .tokens = strip_tile(tokens),
                                .strips = 4 / std::min(matrix.leaves, 4),
                                .k_groups = std::min(matrix.leaves, 4)});
   // Where a slot would take several bulk copies, one tensor copy may be better.
@@ -198,6 +208,24 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
     if (accepts(c, matrix, tokens, multiprocessors) && std::find(out.begin(), out.end(), c) == out.end())
       out.push_back(c);
   }
+  return out;
+}
+
+std::vector<AnyConfig> gated_candidates(const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors,
+                                        std::string_view architecture) {
+  std::vector<AnyConfig> out;
+  if (!copies_in_bulk(architecture) || tokens > kMostStripTokens) return out;
+  StripConfig c{.code = matrix.code, .header_blocks = matrix.header_blocks, .tokens = strip_tile(tokens)};
+  c.k_groups = matrix.leaves, c.gated = true;
+  for (const int own :
+       matrix.leaves > 1 ? std::vector<int>{4, 2, 1} : by_busiest({7, 8, 6, 5, 4}, matrix.order.rows, multiprocessors))
+    for (const bool tensor : {false, true}) {
+      c.strips = 2 * own, c.tensor_copies = tensor;
+      const int32_t per_block = matrix.order.strips_per_block;
+      if (tensor && per_block >= own && (matrix.leaves == 1 || per_block == own)) continue;  // a slot is a run or two
+      const AnyConfig fitted = with_most_stages(c, 8);
+      if (accepts(fitted, matrix, tokens, multiprocessors)) out.push_back(fitted);
+    }
   return out;
 }
 

@@ -15,8 +15,13 @@ struct Placement {
 };
 Placement choose_placement(int32_t rows, int32_t columns, int32_t multiprocessors);
 
+inline constexpr int32_t kMostStripTokens = 32;  // the best up to there are strips, which the catalogue orders
+
 // All of them pass accepts(); best guess first; never empty: the portable kernel takes every problem.
 std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors,
                                   std::string_view architecture);
+// For gate and up, both of that shape, in one launch with the activation between them; best guess first; may be empty.
+std::vector<AnyConfig> gated_candidates(const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors,
+                                        std::string_view architecture);
 
 }  // namespace tare::linear_cuda

@@ -57,8 +57,12 @@ struct StripConfig {
   int32_t stages = 6;          // slots of the ring
   bool sum_leaves = false;     // k_groups == 1 and more than one leaf
   bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
+  bool gated = false;          // two matrices, gate and up: half of the strips of each, finished together
   friend constexpr bool operator==(const StripConfig&, const StripConfig&) = default;
 };
+
+// Strips of each matrix.
+constexpr int own_strips(const StripConfig& c) { return c.gated ? c.strips / 2 : c.strips; }
 
 constexpr SlotShape slot(const StripConfig& c) {
   return slot_shape(c.code, c.header_blocks, c.strips * c.k_groups, c.tokens, c.k_groups);
@@ -66,7 +70,8 @@ constexpr SlotShape slot(const StripConfig& c) {
 constexpr int consumer_warps(const StripConfig& c) { return c.strips * c.k_groups; }
 constexpr int threads(const StripConfig& c) { return (consumer_warps(c) + 2) * 32; }
 constexpr int reduction_bytes(const StripConfig& c) {
-  return c.k_groups > 1 ? consumer_warps(c) * (c.tokens / 8) * 512 : 0;
+  const int warps = c.k_groups > 1 ? consumer_warps(c) : c.gated ? own_strips(c) : 0;
+  return warps * (c.tokens / 8) * 512;
 }
 constexpr int shared_bytes(const StripConfig& c) {
   return 1024 + c.stages * (slot(c).bytes() + 2 * kBarrierBytes) + reduction_bytes(c) +

@@ -16,7 +16,7 @@ struct Text<StripConfig> {
   template <class Self, class Visitor>
   static void fields(Self& c, Visitor&& visit) {
     visit("tokens", c.tokens), visit("strips", c.strips), visit("k_groups", c.k_groups), visit("stages", c.stages);
-    visit("sum_leaves", c.sum_leaves), visit("tensor_copies", c.tensor_copies);
+    visit("sum_leaves", c.sum_leaves), visit("tensor_copies", c.tensor_copies), visit("gated", c.gated);
   }
 };
 template <>

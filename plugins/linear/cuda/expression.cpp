@@ -26,7 +26,7 @@ std::string expression(const StripConfig& c) {
   return wrap("strip", "StripConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
               ", .tokens = ", c.tokens, ", .strips = ", c.strips, ", .k_groups = ", c.k_groups,
               ", .stages = ", c.stages, ", .sum_leaves = ", print(c.sum_leaves),
-              ", .tensor_copies = ", print(c.tensor_copies));
+              ", .tensor_copies = ", print(c.tensor_copies), ", .gated = ", print(c.gated));
 }
 std::string expression(const ClusterConfig& c) {
   return wrap("cluster", "ClusterConfig", ".code = ", print(c.code), ", .header_blocks = ", c.header_blocks,
@@ -61,7 +61,7 @@ std::string unpack_expression(const PackConfig& c) {
 
 std::string label(const StripConfig& c) {
   return text("strip ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups,
-              " s", c.stages, c.sum_leaves ? " sum" : "", c.tensor_copies ? " tensor" : "");
+              " s", c.stages, c.sum_leaves ? " sum" : "", c.tensor_copies ? " tensor" : "", c.gated ? " gated" : "");
 }
 std::string label(const ClusterConfig& c) {
   return text("cluster ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " r", c.row_groups, " k",

@@ -34,17 +34,40 @@ __device__ __forceinline__ uint32_t finish_pair(uint32_t product, uint32_t other
   return device::floats_to_bf16x2(one(product & 0xffff, other & 0xffff), one(product >> 16, other >> 16));
 }
 
-// output[token0 ..+8][row0 ..+16] = bf16(scale * fragment + bias), or the same unrounded in float; tokens past the end
-// are dropped.
-template <Epilogue epilogue = Epilogue::kNone>
-__device__ __forceinline__ void store_fragment(const LinearArguments& arguments, int token0, int row0, int lane,
-                                               const float4& v) {
+// scale * fragment + bias, of rows row0 ..+16.
+__device__ __forceinline__ float4 scaled(const LinearArguments& arguments, int row0, int lane, const float4& v) {
   float4 out{v.x * arguments.scale, v.y * arguments.scale, v.z * arguments.scale, v.w * arguments.scale};
   if (arguments.bias != nullptr) {
     const float upper = device::bf16_to_float(arguments.bias[row0 + lane / 4]);
     const float lower = device::bf16_to_float(arguments.bias[row0 + lane / 4 + 8]);
     out.x += upper, out.y += upper, out.z += lower, out.w += lower;
   }
+  return out;
+}
+
+// Rounded, as they lie in memory: two neighbouring rows of one token, of the upper and the lower eight rows.
+struct RoundedFragment {
+  uint32_t upper, lower;
+};
+__device__ __forceinline__ RoundedFragment rounded(const float4& v) {
+  return {device::transpose_8x8(device::floats_to_bf16x2(v.x, v.y)),
+          device::transpose_8x8(device::floats_to_bf16x2(v.z, v.w))};
+}
+// Where a thread's part of it goes, from the first token and row on.
+__device__ __forceinline__ int64_t rounded_place(const LinearArguments& arguments, int token, int row0, int lane) {
+  return static_cast<int64_t>(token) * arguments.rows + row0 + 2 * (lane % 4);
+}
+__device__ __forceinline__ void store_rounded(uint16_t* to, const RoundedFragment& v) {
+  *reinterpret_cast<uint32_t*>(to) = v.upper;
+  *reinterpret_cast<uint32_t*>(to + 8) = v.lower;
+}
+
+// output[token0 ..+8][row0 ..+16] = bf16(scale * fragment + bias), or the same unrounded in float; tokens past the end
+// are dropped.
+template <Epilogue epilogue = Epilogue::kNone>
+__device__ __forceinline__ void store_fragment(const LinearArguments& arguments, int token0, int row0, int lane,
+                                               const float4& v) {
+  const float4 out = scaled(arguments, row0, lane, v);
   if (epilogue == Epilogue::kNone && arguments.output_f32 != nullptr) {
     const int first = token0 + 2 * (lane % 4);
     float* to = arguments.output_f32 + static_cast<int64_t>(first) * arguments.rows + row0 + lane / 4;
@@ -52,20 +75,31 @@ __device__ __forceinline__ void store_fragment(const LinearArguments& arguments,
     if (first + 1 < arguments.tokens) to[arguments.rows] = out.y, to[arguments.rows + 8] = out.w;
     return;
   }
-  uint32_t upper = device::transpose_8x8(device::floats_to_bf16x2(out.x, out.y));
-  uint32_t lower = device::transpose_8x8(device::floats_to_bf16x2(out.z, out.w));
+  RoundedFragment result = rounded(out);
   const int token = token0 + lane / 4;
   if (token < arguments.tokens) {
-    const int64_t place = static_cast<int64_t>(token) * arguments.rows + row0 + 2 * (lane % 4);
+    const int64_t place = rounded_place(arguments, token, row0, lane);
     if constexpr (epilogue != Epilogue::kNone) {
       // Past L1, which may hold what lay there before.
       const auto* other = reinterpret_cast<const unsigned int*>(arguments.other + place);
-      upper = finish_pair<epilogue>(upper, __ldcg(other)), lower = finish_pair<epilogue>(lower, __ldcg(other + 4));
+      result.upper = finish_pair<epilogue>(result.upper, __ldcg(other));
+      result.lower = finish_pair<epilogue>(result.lower, __ldcg(other + 4));
     }
-    uint16_t* to = arguments.output + place;
-    *reinterpret_cast<uint32_t*>(to) = upper;
-    *reinterpret_cast<uint32_t*>(to + 8) = lower;
+    store_rounded(arguments.output + place, result);
   }
+}
+
+// The same with the gate's fragment at hand: output of `up` = act(gate) * up.
+template <Epilogue epilogue>
+__device__ __forceinline__ void store_gated_fragment(const LinearArguments& gate, const LinearArguments& up, int token0,
+                                                     int row0, int lane, const float4& gate_sum, const float4& up_sum) {
+  const RoundedFragment other = rounded(scaled(gate, row0, lane, gate_sum));
+  RoundedFragment result = rounded(scaled(up, row0, lane, up_sum));
+  const int token = token0 + lane / 4;
+  if (token >= up.tokens) return;
+  result.upper = finish_pair<epilogue>(result.upper, other.upper);
+  result.lower = finish_pair<epilogue>(result.lower, other.lower);
+  store_rounded(up.output + rounded_place(up, token, row0, lane), result);
 }
 
 }  // namespace tare::linear_cuda

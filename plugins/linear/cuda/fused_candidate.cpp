@@ -75,6 +75,7 @@ class FusedCandidate final : public KernelCandidate {
   Verdict accepts(const Problem& problem, const KernelConfig& config) const noexcept override {
     const auto parsed = from_config(config);
     if (!parsed.ok()) return Verdict::no(parsed.status().message());
+    if (is_gated(*parsed) && tail_ != Tail::gated) return Verdict::no("the kernel is for gate and up");
     LinearProblem p;
     if (Verdict v = read_problem(problem, tail_, p); !v) return v;
     Verdict last = Verdict::no("there is no matrix");

@@ -13,8 +13,6 @@
 namespace tare::linear_cuda {
 namespace {
 
-constexpr int32_t kMostStripRows = 32;  // tokens; strips, the best up to there, are ordered by the catalogue
-
 AnyConfig uncut(AnyConfig config) {
   if (auto* wide = std::get_if<WideConfig>(&config)) wide->cut = false;
   return config;
@@ -41,10 +39,11 @@ class FusedInstance final : public Instance {
 
   Status bind(std::span<const WeightView> weights) noexcept override {
     try {
-      parts_.clear(), stack_.reset();
-      for (size_t i = 0; i < problem_.parts.size(); ++i)
-        TARE_RETURN_IF_ERROR(bind_part(problem_.parts[i], weights[2 * problem_.parts[i].position],
-                                       weights[2 * problem_.parts[i].position + 1]));
+      TARE_RETURN_IF_ERROR(bind_parts(config_, weights));
+      // Gate and up in one launch need one code and one size of headers; chosen before these were known.
+      if (std::ranges::any_of(parts_, [](const Part& p) { return is_gated(p.ways.front().product.config()); }) &&
+          !ProductStack::fits(first_ways(), rows_, tools_.launcher.multiprocessors()))
+        TARE_RETURN_IF_ERROR(bind_parts(std::nullopt, weights));
       TARE_RETURN_IF_ERROR(bind_flags());
       return bind_kernels();
     } catch (const std::bad_alloc&) {
@@ -78,6 +77,11 @@ class FusedInstance final : public Instance {
                              .other = nullptr,
                              .paired = paired_};
       last.paired = paired_;
+      if (stack_) {
+        TARE_RETURN_IF_ERROR(aim(parts_.front(), parts_.front().ways.front(), launch, x.data, to, rows));
+        TARE_RETURN_IF_ERROR(aim(parts_.back(), parts_.back().ways.front(), launch, x.data, last, rows));
+        return stack_->launch(launch.stream);
+      }
       TARE_RETURN_IF_ERROR(run(parts_.front(), launch, x.data, to, rows));
     } else {
       const TensorView& other = launch.inputs[1];
@@ -117,7 +121,21 @@ class FusedInstance final : public Instance {
     return failure(Code::internal, "linear.cuda: ", launch.scratch.size(), " bytes of scratch, expected ", wanted);
   }
 
-  Status bind_part(const LinearProblem::Part& part, const WeightView& weight, const WeightView& bias) {
+  // Every matrix with `wanted` where that takes it; otherwise, or without, with what the rule gives it alone.
+  Status bind_parts(const std::optional<AnyConfig>& wanted, std::span<const WeightView> weights) {
+    parts_.clear(), stack_.reset();
+    for (const LinearProblem::Part& part : problem_.parts)
+      TARE_RETURN_IF_ERROR(bind_part(part, wanted, weights[2 * part.position], weights[2 * part.position + 1]));
+    return {};
+  }
+  std::vector<Product*> first_ways() {
+    std::vector<Product*> out;
+    for (Part& part : parts_) out.push_back(&part.ways.front().product);
+    return out;
+  }
+
+  Status bind_part(const LinearProblem::Part& part, const std::optional<AnyConfig>& wanted, const WeightView& weight,
+                   const WeightView& bias) {
     if (!is_strips(weight.layout))
       return failure(Code::unsupported, "linear.cuda reads ", kW12Strips, " and its like, ", part.weight.name,
                      " lies in ", weight.layout);
@@ -131,8 +149,8 @@ class FusedInstance final : public Instance {
     const MatrixView view{shape, data + head.payload_at, coded ? data + head.headers_at : nullptr,
                           coded ? reinterpret_cast<const uint32_t*>(data + head.overflow_at) : nullptr};
     const int32_t multiprocessors = tools_.launcher.multiprocessors();
-    AnyConfig config = adapted(config_, shape);
-    if (!accepts(config, shape, rows_, multiprocessors) || (needs_f32(part) && !writes_f32(config))) {
+    AnyConfig config = adapted(wanted.value_or(PortableConfig{}), shape);
+    if (!wanted || !accepts(config, shape, rows_, multiprocessors) || (needs_f32(part) && !writes_f32(config))) {
       // The config was chosen for another matrix of the stack, or before this one's code was known.
       const auto all = configs_for(part, shape, rows_, multiprocessors, tools_.launcher.architecture());
       if (all.empty()) return failure(Code::internal, "linear.cuda: no kernel takes ", part.weight.name);
@@ -184,9 +202,8 @@ class FusedInstance final : public Instance {
 
   // Matrices that all run by one config go in one launch.
   Status bind_kernels() {
-    std::vector<Product*> products;
-    for (Part& part : parts_) products.push_back(&part.ways.front().product);
-    if (problem_.epilogue == Epilogue::kNone &&
+    std::vector<Product*> products = first_ways();
+    if ((problem_.epilogue == Epilogue::kNone || is_gated(products.front()->config())) &&
         ProductStack::fits(products, rows_, tools_.launcher.multiprocessors())) {
       TARE_ASSIGN_OR_RETURN(ProductStack stack, ProductStack::load(tools_, std::move(products)));
       stack_ = std::move(stack);
@@ -261,11 +278,15 @@ std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, i
   const auto& largest = *std::ranges::max_element(
       problem.parts, {}, [](const auto& part) { return part.weight.outputs() * part.weight.inputs(); });
   auto out = configs_for(largest, expected_shape(largest.weight), rows, multiprocessors, architecture);
+  if (problem.parts.size() == 2 && problem.epilogue > Epilogue::kAdd) {
+    const auto together = gated_candidates(expected_shape(largest.weight), rows, multiprocessors, architecture);
+    out.insert(out.begin(), together.begin(), together.end());
+  }
   const bool stacked = problem.parts.size() > 1 && problem.epilogue == Epilogue::kNone;
   std::vector<MatrixShape> together;
   for (const auto& part : problem.parts)
     if (stacked || &part == &largest) together.push_back(expected_shape(part.weight));
-  if (rows > kMostStripRows && std::ranges::all_of(together, [](const MatrixShape& m) { return m.leaves > 1; })) {
+  if (rows > kMostStripTokens && std::ranges::all_of(together, [](const MatrixShape& m) { return m.leaves > 1; })) {
     const auto time = [&](const AnyConfig& config) {
       const double cycles = predicted_cycles(config, together, rows, multiprocessors);
       return cycles > 0 ? cycles : std::numeric_limits<double>::infinity();

@@ -42,7 +42,7 @@ struct SlotSpan {
   bool tensor;
 };
 struct SpanOf {
-  SlotSpan operator()(const StripConfig& c) const { return {c.strips, c.k_groups, c.tensor_copies}; }
+  SlotSpan operator()(const StripConfig& c) const { return {own_strips(c), c.k_groups, c.tensor_copies}; }
   SlotSpan operator()(const ClusterConfig& c) const { return {4 * c.row_groups, c.k_groups, c.tensor_copies}; }
   SlotSpan operator()(const StreamConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
   SlotSpan operator()(const WideConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
@@ -76,13 +76,14 @@ struct Accepts {
   Verdict operator()(const StripConfig& c) const {
     if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
     if (tokens > c.tokens) return Verdict::no(tokens, " tokens, the tile has ", c.tokens);
-    if (m.order.strips() % c.strips != 0)
-      return Verdict::no(m.order.strips(), " strips are not a multiple of ", c.strips);
+    const int own = own_strips(c);
+    if (c.gated && c.strips % 2 != 0) return Verdict::no(c.strips, " strips, gate and up have as many each");
+    if (m.order.strips() % own != 0) return Verdict::no(m.order.strips(), " strips are not a multiple of ", own);
     if (threads(c) > 1024) return Verdict::no("the block would have ", threads(c), " threads");
     if (c.k_groups > 1) {
       if (c.k_groups != m.leaves) return Verdict::no(c.k_groups, " groups of K, the matrix has ", m.leaves, " leaves");
-      if (!nests(c.strips, m.order.strips_per_block))
-        return Verdict::no(c.strips, " strips do not fit blocks of ", m.order.strips_per_block);
+      if (!nests(own, m.order.strips_per_block))
+        return Verdict::no(own, " strips do not fit blocks of ", m.order.strips_per_block);
     } else if (c.sum_leaves != (m.leaves > 1)) {
       return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
     }
@@ -163,7 +164,7 @@ struct Accepts {
 struct Shape {
   int32_t rows, tokens, leaves, multiprocessors;
   jit::LaunchShape operator()(const StripConfig& c) const {
-    return {.grid_x = static_cast<uint32_t>(even_grid(rows / kStripRows / c.strips, multiprocessors)),
+    return {.grid_x = static_cast<uint32_t>(even_grid(rows / kStripRows / own_strips(c), multiprocessors)),
             .threads = static_cast<uint32_t>(threads(c)),
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
   }
@@ -276,6 +277,10 @@ MatrixView view_of(const ResidentMatrix& matrix) {
 }
 
 bool writes_f32(const AnyConfig& config) noexcept { return !std::holds_alternative<WideConfig>(config); }
+bool is_gated(const AnyConfig& config) noexcept {
+  const auto* strip = std::get_if<StripConfig>(&config);
+  return strip != nullptr && strip->gated;
+}
 bool pairs_up(const AnyConfig& config) noexcept {
   return std::holds_alternative<StripConfig>(config) || std::holds_alternative<ClusterConfig>(config);
 }

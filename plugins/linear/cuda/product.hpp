@@ -68,7 +68,10 @@ struct ProductOutput {
   bool operator==(const ProductOutput&) const = default;
 };
 bool writes_f32(const AnyConfig& config) noexcept;
+// May run beside the launch before or after (ProductOutput::paired).
 bool pairs_up(const AnyConfig& config) noexcept;
+// Is one launch of gate and up: runs as a ProductStack only.
+bool is_gated(const AnyConfig& config) noexcept;
 // Bytes of flags that a launch for up to `tokens` tokens uses: zero before the first, left zero by every one.
 int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens,
                    int32_t multiprocessors) noexcept;
@@ -129,15 +132,16 @@ class Product {
   int32_t maps_ = 1;  // tensor maps that the kernel takes before its arguments: activations, output
 };
 
-// The kernel of a stack of products, all of one config.
-std::string stacked_expression(const AnyConfig& config);
+// The kernel of a stack of products, all of one config; with an epilogue: of gate and up.
+std::string stacked_expression(const AnyConfig& config, Epilogue epilogue = Epilogue::kNone);
 
 // Products over the same activations in one launch: matrices too small for the device then fill it together, and none
 // waits for the last tile of the one before. They are aimed one by one before each launch; all of them outlive it.
 class ProductStack {
  public:
   // Can these be launched as one, for up to `tokens` tokens? They must have one config, no epilogue, and as many blocks
-  // as are resident at once where blocks wait for each other.
+  // as are resident at once where blocks wait for each other. By a config that is_gated(): gate and up, which has the
+  // epilogue.
   static bool fits(std::span<Product* const> products, int32_t tokens, int32_t multiprocessors) noexcept;
   static Result<ProductStack> load(const Toolbox& tools, std::vector<Product*> products);
   // For as many tokens as the products were aimed for; each has flags of its own, all start with the same partial sums.

@@ -50,14 +50,20 @@ bool deal(const AnyConfig& config, std::span<const MatrixShape* const> shapes, i
 
 }  // namespace
 
-std::string stacked_expression(const AnyConfig& config) {
-  std::string out = expression(config);
-  return out.insert(out.find('<'), "_stack");
+std::string stacked_expression(const AnyConfig& config, Epilogue epilogue) {
+  std::string out = expression(config, epilogue);
+  return out.insert(out.find('<'), is_gated(config) ? "_gated" : "_stack");
 }
 
 bool ProductStack::fits(std::span<Product* const> products, int32_t tokens, int32_t multiprocessors) noexcept {
   if (products.size() < 2 || products.size() > kMostStacked) return false;
   const Product& first = *products.front();
+  if (is_gated(first.config_)) {
+    const Product& up = *products.back();
+    return products.size() == 2 && up.config_ == first.config_ && first.epilogue_ == Epilogue::kNone &&
+           up.epilogue_ > Epilogue::kAdd && up.matrix_.order == first.matrix_.order &&
+           up.matrix_.leaves == first.matrix_.leaves;
+  }
   if (std::holds_alternative<PortableConfig>(first.config_)) return false;
   // What is cut between all clusters of the device has no share of them.
   if (const auto* wide = std::get_if<WideConfig>(&first.config_); wide != nullptr && wide->cut) return false;
@@ -75,9 +81,9 @@ bool ProductStack::fits(std::span<Product* const> products, int32_t tokens, int3
 
 Result<ProductStack> ProductStack::load(const Toolbox& tools, std::vector<Product*> products) {
   ProductStack out;
-  const Product& first = *products.front();
+  const Product &first = *products.front(), &last = *products.back();
   TARE_ASSIGN_OR_RETURN(const auto compiled,
-                        tools.jit.compile({source(first.config_), stacked_expression(first.config_),
+                        tools.jit.compile({source(first.config_), stacked_expression(first.config_, last.epilogue_),
                                            std::string(tools.launcher.architecture())}));
   TARE_ASSIGN_OR_RETURN(out.kernel_, tools.launcher.load(*compiled, first.shape_.shared_bytes));
   for (size_t i = 0; i < kMostStacked; ++i) out.records_[i] = products[i < products.size() ? i : 0]->records_;
@@ -90,7 +96,10 @@ Status ProductStack::launch(Stream& stream) {
   const MatrixShape* shapes[kMostStacked];
   for (size_t i = 0; i < products_.size(); ++i) shapes[i] = &products_[i]->matrix_;
   Deal dealt;
-  if (!deal(first.config_, {shapes, products_.size()}, first.arguments_.tokens, launcher_->multiprocessors(), dealt))
+  if (is_gated(first.config_)) {
+    dealt.first_block[kMostStacked] = static_cast<int32_t>(first.shape_.grid_x);  // each of them takes both matrices
+  } else if (!deal(first.config_, {shapes, products_.size()}, first.arguments_.tokens, launcher_->multiprocessors(),
+                   dealt))
     return failure(tare::Code::internal, label(first.config_), ": a stack of ", products_.size(), " products for ",
                    first.arguments_.tokens, " tokens does not fit the device");
   for (size_t i = 0; i < kMostStacked; ++i) {
