@@ -86,6 +86,18 @@ std::vector<jit::KernelRequest> requests(const std::string& architecture) {
       }
     }
   }
+  // Whole tiles and a last round shared by two or four clusters, with a leaf or two each, alone and in a stack.
+  if (architecture == "sm_90a") {
+    for (const auto& [rows, tokens] : {std::pair{3072, 2048}, std::pair{5120, 1024}, std::pair{3072, 640}}) {
+      const MatrixShape matrix{.order = {rows, 4096, 4}, .leaves = 4};
+      for (const AnyConfig& config : candidates(matrix, tokens, 132, architecture)) {
+        const auto* wide = std::get_if<WideConfig>(&config);
+        if (wide == nullptr || wide->rest_leaves == 0) continue;
+        add(source(config), expression(config));
+        add(source(config), stacked_expression(config));
+      }
+    }
+  }
   // The denser code in every kernel: the best guesses of a few row counts.
   {
     const MatrixShape matrix{.code = WeightCode::kW11, .header_blocks = 3, .order = {4096, 4096, 2}, .leaves = 4};

@@ -95,12 +95,58 @@ TEST_CASE("a stack is one round where its tiles allow it, though its largest mat
 TEST_CASE("a tile's leaves go to several clusters only where tiles are few") {
   const auto spreads = [](const AnyConfig& config) {
     const auto* wide = std::get_if<WideConfig>(&config);
-    return wide != nullptr && (wide->split_leaves || wide->shares > 1);
+    return wide != nullptr && wide->shares > 1 && wide->rest_leaves == 0;
   };
   const LinearProblem down = stack({4096}, 14336), gate_up = stack({14336, 14336}, 4096);
   CHECK(spreads(rule(down, 256)));
   CHECK(spreads(rule(down, 512)));
   for (const int32_t tokens : {256, 512, 1024}) CHECK_FALSE(spreads(rule(gate_up, tokens)));
+}
+
+TEST_CASE("a last round of few tiles is shared, of one matrix and of a stack") {
+  const LinearProblem qkv = stack({6144}, 4096), apart = stack({4096, 1024, 1024}, 4096);
+  for (const LinearProblem& problem : {qkv, apart}) {
+    const AnyConfig config = rule(problem, 1024);
+    const auto* wide = std::get_if<WideConfig>(&config);
+    REQUIRE(wide != nullptr);
+    CHECK_MESSAGE(wide->rest_leaves > 0, label(config));
+    std::vector<Work> works;
+    int64_t groups = 0;
+    for (const MatrixShape& m : shapes_of(problem)) {
+      CHECK(accepts(config, m, 1024, kUnits));
+      works.push_back(work_of(config, m, 1024));
+    }
+    const Rounds rounds = fewest_rounds(works, kUnits / 2);
+    CHECK(rounds.whole == 1);
+    CHECK(rounds.rest);
+    for (const Work& work : works) groups += groups_for(work, rounds);
+    CHECK(groups <= kUnits / 2);
+  }
+  // Two of 48 tiles each, which are a round alone and together one and a half.
+  CHECK(std::get<WideConfig>(rule(stack({6144, 6144}, 4096), 512)).rest_leaves == 1);
+  // Where the last round is full, or its tiles are too many to be shared, tiles stay whole.
+  for (const int32_t tokens : {1024, 2048, 4096}) {
+    const AnyConfig config = rule(stack({4096}, 4096), tokens);
+    CHECK_MESSAGE(std::get<WideConfig>(config).rest_leaves == 0, label(config), ", ", tokens, " tokens");
+  }
+}
+
+TEST_CASE("as many groups as a last round is shared by are enough for it, by the kernel's own count") {
+  for (const int32_t shares : {2, 4}) {
+    for (const int64_t limit : {8, 66, 72}) {
+      for (int64_t pieces = 1; pieces < 400; ++pieces) {
+        const Work work{.pieces = pieces, .rest_shares = shares};
+        const Rounds rounds = fewest_rounds({&work, 1}, limit);
+        const int64_t groups = groups_for(work, rounds);
+        REQUIRE(groups >= 1);
+        REQUIRE(groups <= limit);
+        const int64_t whole = pieces / groups, rest = pieces % groups;
+        const bool shared = rest * shares <= groups;  // as RestSchedule in wide_schedule.cuh
+        const int64_t parts = whole * shares + (rest == 0 ? 0 : shared ? 1 : shares);
+        CHECK(parts <= rounds.whole * shares + (rounds.rest ? 1 : 0));
+      }
+    }
+  }
 }
 
 TEST_CASE("f32 results keep to kernels that write them, and sizes that few kernels take still get one of their own") {
@@ -113,11 +159,13 @@ TEST_CASE("f32 results keep to kernels that write them, and sizes that few kerne
 TEST_CASE("flags are counted for what waits for others alone") {
   const MatrixShape m = shapes_of(stack({4096}, 4096)).front();
   REQUIRE(m.leaves == 4);
-  WideConfig wide{.tokens = 256, .sum_leaves = true, .split_leaves = true};
-  CHECK(flag_bytes(wide, m, 512, kUnits) == 16 * 2 * 4 * 2 * 4);  // tiles of rows and of tokens, leaves, blocks, bytes
-  wide.split_leaves = false, wide.shares = 2;
-  CHECK(flag_bytes(wide, m, 512, kUnits) > 0);
-  wide.shares = 1;
+  WideConfig wide{.tokens = 256, .sum_leaves = true, .shares = 2};
+  // Tiles of rows and of tokens, shares on both sides, blocks, groups, bytes.
+  CHECK(flag_bytes(wide, m, 512, kUnits) == 16 * 2 * 2 * 2 * 2 * 2 * 4);
+  wide.rest_leaves = 2;  // as many at every number of tokens: of what a last round can hold
+  CHECK(flag_bytes(wide, m, 512, kUnits) == 33 * 2 * 2 * 2 * 2 * 4);
+  CHECK(flag_bytes(wide, m, 4096, kUnits) == flag_bytes(wide, m, 512, kUnits));
+  wide.rest_leaves = 0, wide.shares = 1;
   CHECK(flag_bytes(wide, m, 512, kUnits) == 0);
   CHECK(flag_bytes(StreamConfig{.tokens = 128, .row_groups = 2}, m, 200, kUnits) == 32 * 2 * 4);
   CHECK(flag_bytes(ClusterConfig{}, m, 64, kUnits) == 0);

@@ -88,6 +88,63 @@ void check(LinearGpu& gpu, RecordOrder order, int32_t leaves, WeightKind kind, W
   }
 }
 
+// The kernels that walk over whole tiles and share the last round's: enough tokens for more than one round, and launch
+// after launch, since each must leave the flags as it found them.
+void check_rounds(LinearGpu& gpu, RecordOrder order, int32_t leaves, const std::vector<int32_t>& row_counts,
+                  size_t expected) {
+  Lab& lab = *gpu.lab;
+  const auto plain = lab.memory(static_cast<size_t>(order.rows) * static_cast<size_t>(order.columns) * 2, "plain");
+  lab.fill_weights(plain->data(), order.rows, order.columns, WeightKind::trained, 7);
+  const auto* words = static_cast<const uint16_t*>(plain->data());
+  const ResidentMatrix packed =
+      must(pack_matrix(lab.tools(), lab.stream(), words, order, leaves, WeightCode::kW12, "test"));
+  const ResidentMatrix dense =
+      must(pack_matrix(lab.tools(), lab.stream(), words, order, leaves, WeightCode::kDense, "test"));
+  const std::string architecture(gpu.launcher->architecture());
+  const int32_t most = std::ranges::max(row_counts);
+  const auto inputs = lab.memory(static_cast<size_t>(most) * static_cast<size_t>(order.columns) * 2, "inputs");
+  const auto outputs = lab.memory(static_cast<size_t>(most) * static_cast<size_t>(order.rows) * 2, "outputs");
+  const auto reference = lab.memory(outputs->bytes(), "reference");
+  lab.fill_activations(inputs->data(), int64_t{most} * order.columns, 3);
+
+  struct Run {
+    AnyConfig config;
+    const ResidentMatrix* matrix;
+    int32_t tokens;
+  };
+  std::vector<Run> runs;
+  std::vector<jit::KernelRequest> requests;
+  for (const int32_t tokens : row_counts) {
+    for (const AnyConfig& config : candidates(packed.shape, tokens, gpu.launcher->multiprocessors(), architecture)) {
+      const auto* wide = std::get_if<WideConfig>(&config);
+      if (wide == nullptr || wide->rest_leaves == 0) continue;
+      for (const auto& [c, matrix] : {std::pair{config, &packed}, std::pair{dense_variant(config), &dense}}) {
+        runs.push_back({c, matrix, tokens});
+        jit::KernelRequest request{source(c), expression(c), architecture};
+        if (std::ranges::find(requests, request) == requests.end()) requests.push_back(std::move(request));
+      }
+    }
+  }
+  if (gpu.launcher->multiprocessors() == 132) CHECK(runs.size() >= expected);
+  for (const auto& kernel : gpu.jit->compile_all(requests)) REQUIRE_MESSAGE(kernel.ok(), kernel.status().message());
+  const auto prepare = [&](const Run& run, const Buffer& to) {
+    return must(Product::prepare(lab.tools(), run.config, *run.matrix, static_cast<const uint16_t*>(inputs->data()),
+                                 static_cast<uint16_t*>(to.data()), run.tokens, lab.workspace(), false));
+  };
+  Product portable = prepare({PortableConfig{.code = WeightCode::kDense, .tokens = 32}, &dense, most}, *reference);
+  must(portable.launch(lab.stream()));
+  for (const Run& run : runs) {
+    Product product = prepare(run, *outputs);
+    for (int turn = 0; turn < 3; ++turn) {
+      lab.poison(outputs->data(), outputs->bytes());
+      must(product.launch(lab.stream()));
+      must(lab.stream().synchronize());
+      CHECK_MESSAGE(lab.differences(outputs->data(), reference->data(), int64_t{run.tokens} * order.rows) == 0,
+                    label(run.config), ", ", run.tokens, " tokens, launch ", turn);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("trained-like weights, one leaf") {
@@ -118,6 +175,16 @@ TEST_CASE("the denser code leaves clustered escapes to w12, and what that cannot
   LinearGpu gpu;
   if (!gpu.device) return;
   check(gpu, {512, 1024, 4}, 1, WeightKind::adversarial, WeightCode::kDense, WeightCode::kW11);
+}
+TEST_CASE("whole tiles and a shared last round, two leaves: one or two rounds before it") {
+  LinearGpu gpu;
+  if (gpu.device) check_rounds(gpu, {6144, 1024, 4}, 2, {200, 512, 1000, 1536}, 6);
+}
+TEST_CASE("whole tiles and a shared last round, four leaves: by two clusters, by four") {
+  LinearGpu gpu;
+  if (!gpu.device) return;
+  check_rounds(gpu, {3072, 1024, 2}, 4, {700, 2000}, 4);
+  check_rounds(gpu, {5120, 2048, 2}, 4, {1000}, 2);
 }
 TEST_CASE("a narrow model's shapes") {
   LinearGpu gpu;

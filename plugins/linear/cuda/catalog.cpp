@@ -86,10 +86,17 @@ void streams(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) 
   }
 }
 
-void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
+// Whether the matrix leaves so few tiles for a last round that `shares` clusters can share each.
+bool leaves_rest(const WideConfig& c, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {
+  const int64_t tiles = int64_t{m.order.rows / (block_rows(c) * kWideCluster)} * ((tokens + c.tokens - 1) / c.tokens);
+  const int64_t clusters = multiprocessors / kWideCluster, rest = tiles % clusters;
+  return tiles > clusters && rest > 0 && rest * c.shares <= clusters;
+}
+
+void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {
   WideConfig c{.code = m.code, .header_blocks = m.header_blocks};
   auto add = [&](int tile, int weight_stages, int activation_stages, int register_groups) {
-    c.tokens = tile, c.sum_leaves = m.leaves / c.shares > 1;
+    c.tokens = tile, c.sum_leaves = m.leaves / (c.rest_leaves > 0 ? 1 : c.shares) > 1;
     c.register_groups = c.sum_leaves ? register_groups : 0;
     c.weight_stages = weight_stages, c.activation_stages = activation_stages;
     while (c.weight_stages > 2 && shared_bytes(c) > kMaxSharedBytes) --c.weight_stages;
@@ -101,9 +108,8 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
   // Two chunks a slot.
   auto add_narrow = [&] { c.chunks = 2, add(128, 4, 3, 16), c.chunks = 1; };
   if (m.leaves > 1) {
-    if (tokens > 128 && tokens <= 1024) c.split_leaves = true, add(widest, 3, 3, groups), c.split_leaves = false;
     for (const int shares : {2, 4}) {
-      if (m.leaves % shares != 0 || tokens > 512) continue;
+      if (m.leaves % shares != 0) continue;
       c.shares = shares;
       const bool alone = m.leaves == shares;  // a cluster has one leaf: no total, deeper rings
       if (tokens > 128) add(widest, alone ? 5 : 3, alone ? 4 : 3, groups);
@@ -112,6 +118,18 @@ void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) {
     }
     if (tokens > 128) add(widest, 3, 3, groups);
     if (tokens <= 1024) add_narrow();
+    // Whole tiles, then the last round's shared by as many as there are clusters for.
+    for (const int tile : {widest, 128}) {
+      for (const int shares : {4, 2}) {
+        c.tokens = tile, c.shares = shares, c.rest_leaves = m.leaves / shares;
+        const bool pays = tokens > 128 && m.leaves % shares == 0 && (c.rest_leaves == 1 || c.rest_leaves == 2) &&
+                          leaves_rest(c, m, tokens, multiprocessors);
+        if (pays && tile == widest) add(widest, 3, 3, groups);
+        if (pays && tile == 128 && tokens <= 1024) add_narrow();
+        c.shares = 1, c.rest_leaves = 0;
+        if (pays) break;
+      }
+    }
     // Three groups of rows for rows that three fill better than two.
     if (tokens > 128 && m.order.rows % 384 == 0) c.row_groups = 3, add(128, 3, 4, 0), c.row_groups = 2;
   } else {
@@ -164,7 +182,7 @@ std::vector<AnyConfig> candidates(const MatrixShape& matrix, int32_t tokens, int
   if (copies_in_bulk(architecture) && tokens <= kMostStripTokens) strips(all, matrix, tokens, multiprocessors);
   if (architecture == "sm_90a") {
     std::vector<AnyConfig> many;
-    if (tokens > 64) wides(many, matrix, tokens);
+    if (tokens > 64) wides(many, matrix, tokens, multiprocessors);
     // Beyond 512 tokens only for sizes that the kernel for many tokens does not take.
     const bool few = tokens <= 512 || std::ranges::none_of(many, [&](const AnyConfig& c) {
                        return static_cast<bool>(accepts(c, matrix, tokens, multiprocessors));

@@ -153,10 +153,12 @@ struct WideConfig {
       2;             // staging of 64 tokens x 64 rows each, a warpgroup; lies over the totals in shared memory
   int32_t band = 8;  // row tiles that share activations in L2 before the next token tile
   bool cut = false;  // one leaf only: cut the last tiles evenly; pays where whole ones would leave clusters idle
-  bool split_leaves = false;  // sum_leaves only: deal out (tile, leaf) pairs, for tiles too few to fill the device
   // More than 1: as many clusters share a tile's leaves evenly, one or two each, and finish a part of its tokens each.
   // All of them at once on the device.
   int32_t shares = 1;
+  // shares and sum_leaves only, more than 0: clusters walk over whole tiles first, and only those of the last round are
+  // shared, so many leaves (1 or 2) a cluster. Where the last round's tiles are too many for that, they are whole too.
+  int32_t rest_leaves = 0;
   bool tensor_copies = false;  // records by one tensor copy a slot instead of one bulk copy a run
   friend constexpr bool operator==(const WideConfig&, const WideConfig&) = default;
 };
@@ -181,13 +183,11 @@ constexpr int shared_bytes(const WideConfig& c) {
          (c.weight_stages + c.activation_stages) * 2 * kBarrierBytes + patch_bytes(c.code, 4 * c.row_groups);
 }
 // With shares: leaves that one cluster holds, and sums that are handed on (the first cluster adds its own before).
-constexpr int leaves_of_share(const WideConfig& c) { return c.sum_leaves ? 2 : 1; }
+constexpr int leaves_of_share(const WideConfig& c) { return c.rest_leaves > 0 ? c.rest_leaves : c.sum_leaves ? 2 : 1; }
 constexpr int shared_sums(const WideConfig& c) { return 1 + (c.shares - 1) * leaves_of_share(c); }
-// Workspace for parked accumulators: of at most two cut tiles a cluster, of every leaf but the first, or shared sums.
-constexpr int64_t partial_bytes(const WideConfig& c, int clusters, int leaves) {
-  const int64_t sums = c.shares > 1     ? int64_t{clusters / c.shares} * shared_sums(c)
-                       : c.split_leaves ? int64_t{clusters} * (leaves - 1)
-                                        : int64_t{clusters} * 2;
+// Workspace for parked accumulators: of at most two cut tiles a cluster, or shared sums.
+constexpr int64_t partial_bytes(const WideConfig& c, int clusters) {
+  const int64_t sums = c.shares > 1 ? int64_t{clusters / c.shares} * shared_sums(c) : int64_t{clusters} * 2;
   return sums * kWideCluster * c.row_groups * (c.tokens / 8) * 128 * 16;
 }
 

@@ -47,7 +47,8 @@ struct Text<WideConfig> {
     visit("weight_stages", c.weight_stages), visit("activation_stages", c.activation_stages),
         visit("sum_leaves", c.sum_leaves);
     visit("register_groups", c.register_groups), visit("output_buffers", c.output_buffers), visit("band", c.band);
-    visit("cut", c.cut), visit("split_leaves", c.split_leaves), visit("shares", c.shares);
+    visit("cut", c.cut), visit("shares", c.shares);
+    visit("rest_leaves", c.rest_leaves);
     visit("tensor_copies", c.tensor_copies);
   }
 };

@@ -45,7 +45,7 @@ std::string expression(const WideConfig& c) {
               ", .weight_stages = ", c.weight_stages, ", .activation_stages = ", c.activation_stages,
               ", .sum_leaves = ", print(c.sum_leaves), ", .register_groups = ", c.register_groups,
               ", .output_buffers = ", c.output_buffers, ", .band = ", c.band, ", .cut = ", print(c.cut),
-              ", .split_leaves = ", print(c.split_leaves), ", .shares = ", c.shares,
+              ", .shares = ", c.shares, ", .rest_leaves = ", c.rest_leaves,
               ", .tensor_copies = ", print(c.tensor_copies));
 }
 std::string expression(const PortableConfig& c) {
@@ -77,8 +77,9 @@ std::string label(const WideConfig& c) {
               c.row_groups != 2 ? text(" r", c.row_groups) : std::string(),
               c.chunks != 1 ? text(" c", c.chunks) : std::string(), " w", c.weight_stages, " x", c.activation_stages,
               c.sum_leaves ? text(" sum g", c.register_groups) : std::string(), " o", c.output_buffers, " b", c.band,
-              c.cut ? " cut" : "", c.split_leaves ? " split" : "",
-              c.shares > 1 ? text(" shares", c.shares) : std::string(), c.tensor_copies ? " tensor" : "");
+              c.cut ? " cut" : "",
+              c.shares > 1 ? text(c.rest_leaves > 0 ? " rest" : " shares", c.shares) : std::string(),
+              c.rest_leaves == 2 ? " two" : "", c.tensor_copies ? " tensor" : "");
 }
 std::string label(const PortableConfig& c) {
   return text("portable ", short_name(c.code), " h", c.header_blocks, " n", c.tokens, " p", c.strips, " k", c.k_groups);

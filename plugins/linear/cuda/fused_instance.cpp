@@ -20,8 +20,7 @@ AnyConfig uncut(AnyConfig config) {
 
 // Bytes of workspace that one launch of a config may need, for partial sums.
 int64_t need_of(const AnyConfig& config) noexcept {
-  if (const auto* wide = std::get_if<WideConfig>(&config))
-    return wide->cut || wide->split_leaves || wide->shares > 1 ? kPartialBytes : 0;
+  if (const auto* wide = std::get_if<WideConfig>(&config)) return wide->cut || wide->shares > 1 ? kPartialBytes : 0;
   return std::holds_alternative<StreamConfig>(config) ? kPartialBytes : 0;
 }
 // The gate's numbers, which only the epilogue of the product after it reads; they lie at the workspace's end.
@@ -273,6 +272,31 @@ std::vector<AnyConfig> configs_for(const LinearProblem::Part& part, const Matrix
   return out;
 }
 
+namespace {
+
+// Of a stack's matrices together the last round may be shared where that of its largest alone is not.
+void add_shared_rests(std::vector<AnyConfig>& out, std::span<const MatrixShape> matrices, int32_t rows,
+                      int32_t multiprocessors) {
+  for (size_t i = 0, known = out.size(); i < known; ++i) {
+    const auto* whole = std::get_if<WideConfig>(&out[i]);
+    if (whole == nullptr || !whole->sum_leaves || whole->shares > 1 || whole->row_groups != 2) continue;
+    for (const int32_t shares : {4, 2}) {
+      WideConfig c = *whole;
+      c.shares = shares, c.rest_leaves = matrices[0].leaves / shares;
+      std::vector<Work> works;
+      for (const MatrixShape& m : matrices)
+        if (accepts(c, m, rows, multiprocessors)) works.push_back(work_of(c, m, rows));
+      if (works.size() < matrices.size()) continue;
+      const Rounds rounds = fewest_rounds(works, multiprocessors / kWideCluster);
+      if (rounds.whole == 0 || !rounds.rest) continue;
+      if (std::ranges::find(out, AnyConfig(c)) == out.end()) out.push_back(c);
+      break;
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, int32_t multiprocessors,
                                    std::string_view architecture) {
   const auto& largest = *std::ranges::max_element(
@@ -286,6 +310,7 @@ std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, i
   std::vector<MatrixShape> together;
   for (const auto& part : problem.parts)
     if (stacked || &part == &largest) together.push_back(expected_shape(part.weight));
+  if (stacked) add_shared_rests(out, together, rows, multiprocessors);
   if (rows > kMostStripTokens && std::ranges::all_of(together, [](const MatrixShape& m) { return m.leaves > 1; })) {
     const auto time = [&](const AnyConfig& config) {
       const double cycles = predicted_cycles(config, together, rows, multiprocessors);

@@ -5,6 +5,7 @@
 
 #include "plugins/linear/cuda/expression.hpp"
 #include "plugins/linear/cuda/pack_host.hpp"
+#include "plugins/linear/cuda/work.hpp"
 
 namespace tare::linear_cuda {
 namespace {
@@ -123,33 +124,32 @@ struct Accepts {
       return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
     if (c.shares < 1 || m.leaves % c.shares != 0)
       return Verdict::no(c.shares, " clusters cannot share ", m.leaves, " leaves");
-    if (c.sum_leaves != (m.leaves / c.shares > 1))
+    const bool rest = c.rest_leaves > 0;
+    if (c.sum_leaves != (m.leaves / (rest ? 1 : c.shares) > 1))
       return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", ",
-                         c.shares > 1 ? "a share" : "the matrix", " has ", m.leaves / c.shares);
+                         c.shares > 1 && !rest ? "a share" : "the matrix", " has ", m.leaves / (rest ? 1 : c.shares));
+    if (rest && c.rest_leaves != m.leaves / c.shares)
+      return Verdict::no("the kernel has ", c.rest_leaves, " leaves a share, the matrix ", m.leaves / c.shares);
+    if (rest && c.shares == 1) return Verdict::no("a last round is shared by two clusters or more, found 1");
     if (c.shares > 1) {
       const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens);
-      if (c.split_leaves) return Verdict::no("leaves are shared or dealt out, not both");
+      if (c.cut) return Verdict::no("leaves are shared or tiles are cut, not both");
       if (m.leaves / c.shares > 2) return Verdict::no("a share of ", m.leaves / c.shares, " leaves, expected 1 or 2");
-      if (tiles * c.shares > multiprocessors / kWideCluster)
+      if (!rest && tiles * c.shares > multiprocessors / kWideCluster)
         return Verdict::no(tiles, " tiles for ", c.shares, " clusters each, there are ",
                            multiprocessors / kWideCluster);
-      if (partial_bytes(c, multiprocessors / kWideCluster, m.leaves) > kPartialBytes)
+      if (partial_bytes(c, multiprocessors / kWideCluster) > kPartialBytes)
         return Verdict::no("shared sums do not fit the workspace");
     }
-    if ((c.cut || c.split_leaves) && m.order.chunks() / m.leaves < c.activation_stages * c.chunks + 2)
+    if (c.cut && m.order.chunks() / m.leaves < c.activation_stages * c.chunks + 2)
       return Verdict::no("a leaf of ", m.order.chunks() / m.leaves, " chunks is shorter than the ring");
-    if (c.split_leaves) {
-      if (!c.sum_leaves) return Verdict::no("there is only one leaf to deal out");
-      if (partial_bytes(c, multiprocessors / kWideCluster, m.leaves) > kPartialBytes)
-        return Verdict::no("parked sums do not fit the workspace");
-    }
     if (c.cut) {
       const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens),
                     clusters = multiprocessors / kWideCluster;
       if (m.leaves > 1) return Verdict::no("only the sums of one leaf travel between clusters");
       if (tiles <= clusters || tiles % clusters == 0)
         return Verdict::no(tiles, " tiles on ", clusters, " clusters need no cut");
-      if (partial_bytes(c, static_cast<int>(clusters), 1) > kPartialBytes)
+      if (partial_bytes(c, static_cast<int>(clusters)) > kPartialBytes)
         return Verdict::no("parked sums do not fit the workspace");
     }
     return Verdict::yes();
@@ -184,14 +184,15 @@ struct Shape {
   jit::LaunchShape operator()(const WideConfig& c) const {
     const int64_t tiles = rows / (block_rows(c) * kWideCluster) * token_tiles(tokens, c.tokens);
     const int32_t clusters = multiprocessors / kWideCluster;
-    return {
-        .grid_x = static_cast<uint32_t>((c.cut          ? clusters
-                                         : c.shares > 1 ? tiles * c.shares
-                                                        : even_grid(tiles * (c.split_leaves ? leaves : 1), clusters)) *
-                                        kWideCluster),
-        .threads = static_cast<uint32_t>(threads(c)),
-        .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
-        .cluster = kWideCluster};
+    const Work work{.pieces = tiles, .rest_shares = c.shares};
+    const int64_t grid = c.cut               ? clusters
+                         : c.rest_leaves > 0 ? groups_for(work, fewest_rounds({&work, 1}, clusters))
+                         : c.shares > 1      ? tiles * c.shares
+                                             : even_grid(tiles, clusters);
+    return {.grid_x = static_cast<uint32_t>(grid * kWideCluster),
+            .threads = static_cast<uint32_t>(threads(c)),
+            .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
+            .cluster = kWideCluster};
   }
   jit::LaunchShape operator()(const PortableConfig& c) const {
     return {.grid_x = static_cast<uint32_t>((rows / kStripRows + c.strips - 1) / c.strips),
@@ -292,10 +293,11 @@ int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t t
     flags = matrix.order.rows / (64 * stream->row_groups) * token_tiles(tokens, stream->tokens);
   } else if (const auto* wide = std::get_if<WideConfig>(&config)) {
     const int64_t tiles = matrix.order.rows / (block_rows(*wide) * kWideCluster) * token_tiles(tokens, wide->tokens);
-    flags = wide->cut            ? int64_t{2} * multiprocessors  // at most two cut tiles a cluster
-            : wide->shares > 1   ? tiles * wide->shares * wide->shares * kWideCluster * wide->row_groups
-            : wide->split_leaves ? tiles * matrix.leaves * kWideCluster
-                                 : 0;
+    const int64_t rest = multiprocessors / kWideCluster / wide->shares;  // tiles of a last round, at most
+    flags = wide->cut ? int64_t{2} * multiprocessors                     // at most two cut tiles a cluster
+            : wide->shares > 1
+                ? (wide->rest_leaves > 0 ? rest : tiles) * wide->shares * wide->shares * kWideCluster * wide->row_groups
+                : 0;
   }
   return flags * static_cast<int64_t>(sizeof(uint32_t));
 }

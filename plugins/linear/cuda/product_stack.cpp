@@ -10,8 +10,8 @@ namespace {
 int64_t partials_of(const AnyConfig& config, const MatrixShape& m, int32_t blocks) {
   if (const auto* stream = std::get_if<StreamConfig>(&config))
     return m.leaves > 1 ? partial_bytes(*stream, blocks, m.leaves) : 0;
-  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && (wide->split_leaves || wide->shares > 1))
-    return partial_bytes(*wide, blocks / kWideCluster, m.leaves);
+  if (const auto* wide = std::get_if<WideConfig>(&config); wide != nullptr && wide->shares > 1)
+    return partial_bytes(*wide, blocks / kWideCluster);
   return 0;
 }
 
@@ -24,24 +24,15 @@ struct Deal {
 bool deal(const AnyConfig& config, std::span<const MatrixShape* const> shapes, int32_t tokens, int32_t multiprocessors,
           Deal& out) {
   Work work[kMostStacked];
-  int64_t most = 0;
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    work[i] = work_of(config, *shapes[i], tokens);
-    most = std::max(most, work[i].pieces);
-  }
-  const bool walks = std::ranges::all_of(work, &Work::walks);
+  int64_t groups = 0;
+  for (size_t i = 0; i < shapes.size(); ++i) work[i] = work_of(config, *shapes[i], tokens);
   const int64_t limit = multiprocessors / work[0].blocks;
-  int64_t rounds = 1;
-  const auto units = [&] {
-    int64_t all = 0;
-    for (const Work& w : work) all += (w.pieces + rounds - 1) / rounds;
-    return all;
-  };
-  while (walks && units() > limit && rounds < most) ++rounds;
-  if (work[0].resident && units() > limit) return false;
+  const Rounds rounds = fewest_rounds({work, shapes.size()}, limit);
+  for (const Work& w : work) groups += groups_for(w, rounds);
+  if (work[0].resident && groups > limit) return false;
   out = {};
   for (size_t i = 0; i < kMostStacked; ++i) {
-    const auto blocks = static_cast<int32_t>((work[i].pieces + rounds - 1) / rounds * work[0].blocks);
+    const auto blocks = static_cast<int32_t>(groups_for(work[i], rounds) * work[0].blocks);
     out.first_block[i + 1] = out.first_block[i] + blocks;
     out.partials[i + 1] = out.partials[i] + (i < shapes.size() ? partials_of(config, *shapes[i], blocks) : 0);
   }

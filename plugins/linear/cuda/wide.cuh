@@ -37,10 +37,10 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
                 "two groups of rows, or three that have 128 tokens");
   static_assert(config.sum_leaves || config.register_groups == 0, "one leaf has no total to keep");
   static_assert(!(config.sum_leaves && config.cut), "only the sums of one leaf travel between clusters");
-  static_assert(config.sum_leaves || !config.split_leaves, "there is only one leaf to deal out");
   static_assert(config.chunks == 1 || (config.chunks == kWideCluster && config.tokens == 128),
                 "a slot has one chunk, or with 128 tokens one for each block of the cluster to fetch");
-  static_assert(config.shares == 1 || (!config.cut && !config.split_leaves), "one way of dealing out work at a time");
+  static_assert(config.shares == 1 || !config.cut, "one way of dealing out work at a time");
+  static_assert(config.rest_leaves == 0 || (config.shares > 1 && config.sum_leaves), "whole tiles, then shared ones");
   static_assert(config.weight_stages >= 2, "the next record is decoded while this one's slot is still held");
   static_assert(config.register_groups <= config.tokens / 8, "a total has tokens / 8 groups");
   static_assert(shared_bytes(config) <= kMaxSharedBytes, "the rings must fit into shared memory: fewer stages");
@@ -95,29 +95,26 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
   const int chunks = arguments.columns / kChunkColumns, steps_in_leaf = chunks / leaves;
   const int tiles = row_tiles * token_tiles;
   const WideSchedule schedule(tiles, chunks, clusters, cluster, config.cut);
-  const LeafStretch stretch(tiles, leaves, clusters, cluster);
   const int share = cluster % config.shares;
-  const int pieces = config.shares > 1 ? 1 : config.split_leaves ? stretch.pieces() : schedule.pieces;
+  const RestSchedule rest(tiles, clusters, cluster, config.shares);
+  const int pieces = config.rest_leaves > 0 ? rest.pieces : config.shares > 1 ? 1 : schedule.pieces;
+  const int first_shared = config.rest_leaves > 0 ? rest.whole_tiles : 0;  // tile
   auto piece_at = [&](int i) {
     if constexpr (config.shares > 1) {
       constexpr int kLeaves = leaves_of_share(config);
-      return WidePiece{cluster / config.shares, 0, 0, share * kLeaves, share * kLeaves + kLeaves - 1};
+      if (config.rest_leaves > 0 && i < rest.whole) return WidePiece{cluster + i * clusters, 0, 0, 0, leaves - 1};
+      return WidePiece{first_shared + cluster / config.shares, 0, 0, share * kLeaves, share * kLeaves + kLeaves - 1};
     }
-    if constexpr (config.split_leaves) return stretch.piece(i);
     WidePiece piece = schedule.piece(i);
     piece.last_leaf = leaves - 1;
     return piece;
   };
 
-  // Set when the sums of a leaf, or of the steps before a cut, lie in the workspace.
-  auto flag_of = [&](int tile, int leaf) {
-    return arguments.flags + (config.split_leaves ? tile * leaves + leaf : tile - schedule.whole_tiles) * kCluster +
-           rank;
-  };
+  // Set when the sums of the steps before a cut lie in the workspace.
+  auto flag_of = [&](int tile) { return arguments.flags + (tile - schedule.whole_tiles) * kCluster + rank; };
   // One block's sums of a tile as they are parked: [part of the tokens][group][8 tokens][thread], a part a slot.
   constexpr int kParked = kActivations * 4, kParts = 4 / kChunks, kPart = kGroups / kParts;
-  static_assert(kConsumers == 2 || (!config.cut && !config.split_leaves),
-                "a part of two groups' sums fills a slot of activations");
+  static_assert(kConsumers == 2 || !config.cut, "a part of two groups' sums fills a slot of activations");
 
   if (warp >= kProducerWarp) {
     give_registers<kConsumers == 2 ? 40 : 56>();
@@ -203,7 +200,7 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
           [&](int, int first, const WidePiece& piece) {
             token0 = first;
             if (!config.sum_leaves && piece.begin > 0) {  // another cluster began this tile
-              take_flag(flag_of(piece.tile, 0));
+              take_flag(flag_of(piece.tile));
               fetch(piece.tile - schedule.whole_tiles);
             }
           },
@@ -220,27 +217,14 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
                   (1 << kCluster) - 1);
             next_place(ActivationStages());
           },
-          [&](const WidePiece& piece) {
-            if constexpr (config.split_leaves) {  // leaves that other clusters added, in order
-              if (piece.first_leaf > 0 || piece.last_leaf + 1 == leaves) return;
-              int owner = cluster;
-              for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) {
-                while (LeafStretch::first(int64_t{tiles} * leaves, clusters, owner + 1) <= piece.tile * leaves + leaf)
-                  ++owner;
-                take_flag(flag_of(piece.tile, leaf));
-                fetch(int64_t{owner} * (leaves - 1) + leaf - 1);
-              }
-            }
-          });
-    } else if (warp == kProducerWarp + 3 && (config.cut || config.split_leaves)) {
+          nothing);
+    } else if (warp == kProducerWarp + 3 && config.cut) {
       // Tells other clusters of parked sums, so that nobody who multiplies waits until they are visible there.
       for (int i = 0; i < pieces; ++i) {
         const WidePiece piece = piece_at(i);
-        if (config.split_leaves ? piece.first_leaf == 0 : piece.end == chunks) continue;  // finished here
-        for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
-          for (int which = 0; which < 2; ++which) named_sync(kParkedBarrier + which, 160);
-          if (lane == 0) set_flag(flag_of(piece.tile, config.split_leaves ? leaf : 0));
-        }
+        if (piece.end == chunks) continue;  // finished here
+        for (int which = 0; which < 2; ++which) named_sync(kParkedBarrier + which, 160);
+        if (lane == 0) set_flag(flag_of(piece.tile));
       }
     }
     __syncwarp();
@@ -331,8 +315,8 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
     }
     named_arrive(kParkedBarrier + group, 160);
   };
-  // The parked sums that the producer fetches: taken as they are, or added.
-  auto unpark = [&](bool add) {
+  // The parked sums that the producer fetches.
+  auto unpark = [&] {
 #pragma unroll
     for (int part = 0; part < kParts; ++part) {
       barrier_wait(activations_full + inputs.slot * kBarrierBytes, inputs.parity);
@@ -342,7 +326,6 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
       for (int i = 0; i < kPart; ++i) {
         float4 v = load_shared_float4(from + i * 2048);
         float* to = sum + (part * kPart + i) * 4;
-        if (add) v.x += to[0], v.y += to[1], v.z += to[2], v.w += to[3];
         // In registers before the slot is given back.
         asm volatile("" : "+f"(v.x), "+f"(v.y), "+f"(v.z), "+f"(v.w));
         to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
@@ -361,12 +344,17 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
   for (int i = 0; i < pieces; ++i) {
     const WidePiece piece = piece_at(i);
     const TilePlace place = place_tile(piece.tile, row_tiles, token_tiles, config.band);
-    const WideShare<config> sharing{arguments, piece.tile, share, rank, group, thread_of_group};
-    bool handed_on = false;
+    const WideShare<config> sharing{arguments, piece.tile - first_shared, share, rank, group, thread_of_group};
+    const bool shared = config.shares > 1 && (config.rest_leaves == 0 || i >= rest.whole);
+    const int row0 = (place.row_tile * kCluster + rank) * block_rows(config) + group * 64;
+    const int token0 = place.token_tile * config.tokens;
+    // So that those of the tile before are not kept while it is stored.
+#pragma unroll
+    for (int e = 0; e < 4 * kInRegisters; ++e) total[e] = 0.f;
     for (int leaf = piece.first_leaf; leaf <= piece.last_leaf; ++leaf) {
 #pragma unroll
       for (int e = 0; e < config.tokens / 2; ++e) sum[e] = 0.f;
-      if (!config.sum_leaves && piece.begin > 0) unpark(false);
+      if (!config.sum_leaves && piece.begin > 0) unpark();
       // Cuts are even: with a tail step here the assembler would make every wgmma wait for the one before.
       int left = kManyLeaves ? steps_in_leaf : piece.end - piece.begin;
       do {
@@ -378,14 +366,9 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
       release_busy();
       busy_slot = -1;
       if constexpr (config.sum_leaves) {
-        if (config.split_leaves && piece.first_leaf > 0) {  // the cluster with leaf 0 adds this one in its turn
-          park(int64_t{cluster} * (leaves - 1) + leaf - 1);
-          handed_on = true;
-          continue;
-        }
         if (leaf == piece.last_leaf) break;
         if constexpr (config.shares > 1) {
-          if (share > 0) sharing.park(sharing.sum_of(0), sum);
+          if (shared && share > 0) sharing.park(sharing.sum_of(0), sum);
         }
         if (leaf == piece.first_leaf &&
             kInRegisters < kGroups) {  // the staged output of the tile before lies where the totals go
@@ -411,12 +394,11 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
         }
       }
     }
-    if (handed_on) continue;
     if (!kManyLeaves && piece.end < chunks) {  // another cluster goes on with this tile
       park(piece.tile - schedule.whole_tiles);
       continue;
     }
-    if (config.sum_leaves && piece.last_leaf > 0 && (config.shares == 1 || share == 0)) {
+    if (config.sum_leaves && piece.last_leaf > 0 && (!shared || share == 0)) {
 #pragma unroll
       for (int n = 0; n < kGroups; ++n) {
         if (n < kInRegisters) {
@@ -428,25 +410,31 @@ __device__ __forceinline__ void wide_product(const device::TensorMap& activation
         }
       }
     }
-    if constexpr (config.split_leaves) {
-      for (int leaf = piece.last_leaf + 1; leaf < leaves; ++leaf) unpark(true);
-    }
     if constexpr (config.shares > 1) {
-      sharing.park(sharing.sum_of(leaves_of_share(config) - 1), sum);
-      sharing.exchange();
+      if (shared) {
+        sharing.park(sharing.sum_of(leaves_of_share(config) - 1), sum);
+        sharing.exchange();
+        // For every share apart: what others finish holds no registers then.
 #pragma unroll
-      for (int part = 0; part < config.tokens / 64; ++part) {
-        if (!sharing.has(part)) continue;
-        sharing.finish(part, sum + part * 32, [&](int n) {
-          const int fragment = part * 8 + n;
-          return fragment < kInRegisters ? as_float4(total + 4 * fragment)
-                                         : load_shared_float4(my_totals + (fragment - kInRegisters) * 2048);
-        });
+        for (int mine = 0; mine < config.shares; ++mine) {
+          if (share != mine) continue;
+          WideShare<config> as_mine = sharing;
+          as_mine.share = mine;
+#pragma unroll
+          for (int part = 0; part < config.tokens / 64; ++part) {
+            if (!as_mine.has(part)) continue;
+            as_mine.finish(part, sum + part * 32, [&](int n) {
+              const int fragment = part * 8 + n;
+              return fragment < kInRegisters ? as_float4(total + 4 * fragment)
+                                             : load_shared_float4(my_totals + (fragment - kInRegisters) * 2048);
+            });
+          }
+          writer.store(output, arguments, sum, row0, token0, [&](int part) { return as_mine.has(part); });
+        }
+        break;  // a shared tile is a cluster's last
       }
     }
-    const int row0 = (place.row_tile * kCluster + rank) * block_rows(config) + group * 64;
-    writer.store(output, arguments, sum, row0, place.token_tile * config.tokens,
-                 [&](int part) { return sharing.has(part); });
+    writer.store(output, arguments, sum, row0, token0, [&](int) { return true; });
   }
   if (thread_of_group == 0) store_wait_all();
   __syncwarp();

@@ -19,8 +19,8 @@ struct WideOutput {
   int group, warp, lane, thread_of_group;
   int buffer = 0;
 
-  // sum: this warpgroup's 64 rows from row0, all tokens of the tile. has(part): whether these 64 of them are for this
-  // cluster to write.
+  // sum: this warpgroup's 64 rows from row0, all tokens of the tile. has(part): whether these 64 of them are there to
+  // be written.
   template <class Has>
   __device__ __forceinline__ void store(const device::TensorMap& output, const LinearArguments& arguments,
                                         const float (&sum)[config.tokens / 2], int row0, int token0, const Has& has) {

@@ -12,24 +12,6 @@ struct WidePiece {
   int first_leaf = 0, last_leaf = 0;
 };
 
-// With split leaves: the (tile, leaf) pairs of a cluster, an even stretch of the row of all pairs.
-struct LeafStretch {
-  int leaves, begin, end;
-  __device__ __forceinline__ static int first(int64_t pairs, int clusters, int cluster) {
-    return static_cast<int>(pairs * cluster / clusters);
-  }
-  __device__ __forceinline__ LeafStretch(int tiles, int leaves_, int clusters, int cluster)
-      : leaves(leaves_),
-        begin(first(int64_t{tiles} * leaves_, clusters, cluster)),
-        end(first(int64_t{tiles} * leaves_, clusters, cluster + 1)) {}
-  __device__ __forceinline__ int pieces() const { return begin == end ? 0 : (end - 1) / leaves - begin / leaves + 1; }
-  // The i-th tile that the stretch touches, with the leaves of it that lie inside.
-  __device__ __forceinline__ WidePiece piece(int i) const {
-    const int tile = begin / leaves + i, start = tile * leaves;
-    return {tile, 0, 0, max(begin, start) - start, min(end, start + leaves) - 1 - start};
-  }
-};
-
 // Which pieces a cluster runs, in order; the same on every thread.
 struct WideSchedule {
   int chunks, whole_tiles, clusters, cluster;  // tiles [0, whole_tiles) are dealt out whole, the rest is cut evenly
@@ -58,6 +40,20 @@ struct WideSchedule {
     const int first_full = (cut_begin + chunks - 1) / chunks, full = cut_end / chunks - first_full;
     if (i < full) return {whole_tiles + first_full + i, 0, chunks};
     return {whole_tiles + cut_begin / chunks, cut_begin % chunks, chunks};
+  }
+};
+
+// Rounds of whole tiles, then the last round's leaves, `leaves` for each of `shares` clusters a tile.
+struct RestSchedule {
+  int whole_tiles, clusters, cluster;
+  int whole, pieces;  // of this cluster: whole tiles; those and its share of another
+  // The same rule on every cluster: only what all of them can take at once is shared, so that whoever waits in a share
+  // waits for work that every other cluster of its tile comes to without waiting.
+  __device__ __forceinline__ RestSchedule(int tiles, int clusters_, int cluster_, int shares)
+      : whole_tiles(tiles / clusters_ * clusters_), clusters(clusters_), cluster(cluster_) {
+    if ((tiles - whole_tiles) * shares > clusters) whole_tiles = tiles;
+    whole = (whole_tiles - cluster + clusters - 1) / clusters;
+    pieces = whole + (cluster < (tiles - whole_tiles) * shares ? 1 : 0);
   }
 };
 

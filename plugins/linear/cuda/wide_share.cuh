@@ -28,7 +28,7 @@ struct WideShare {
   static constexpr int kParts = config.tokens / 64, kGroups = config.row_groups;
 
   const LinearArguments& arguments;
-  int tile, share;  // of this cluster
+  int tile, share;  // of this cluster; the tile among those that are shared
   int rank, group, thread_of_group;
 
   __device__ __forceinline__ static constexpr int owner(int part) { return part * kShares / kParts; }

@@ -1,6 +1,7 @@
 #include "plugins/linear/cuda/work.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace tare::linear_cuda {
 namespace {
@@ -12,7 +13,7 @@ int64_t tiles(const MatrixShape& m, int32_t tile_rows, int32_t tokens, int32_t t
 struct WorkOf {
   const MatrixShape& m;
   int32_t tokens;
-  Work operator()(const StripConfig& c) const { return {.pieces = m.order.strips() / c.strips}; }
+  Work operator()(const StripConfig& c) const { return {.pieces = m.order.strips() / own_strips(c)}; }
   Work operator()(const ClusterConfig& c) const {
     return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens), .blocks = c.cluster, .walks = m.leaves == 1};
   }
@@ -22,10 +23,11 @@ struct WorkOf {
             .resident = true};
   }
   Work operator()(const WideConfig& c) const {
-    return {.pieces = tiles(m, block_rows(c) * kWideCluster, tokens, c.tokens) * (c.split_leaves ? m.leaves : 1),
-            .blocks = kWideCluster * c.shares,
-            .walks = c.shares == 1,
-            .resident = c.split_leaves || c.shares > 1};
+    return {.pieces = tiles(m, block_rows(c) * kWideCluster, tokens, c.tokens),
+            .blocks = kWideCluster * (c.rest_leaves > 0 ? 1 : c.shares),
+            .walks = c.shares == 1 || c.rest_leaves > 0,
+            .resident = c.shares > 1,
+            .rest_shares = c.rest_leaves > 0 ? c.shares : 1};
   }
   Work operator()(const PortableConfig&) const { return {}; }
 };
@@ -40,9 +42,8 @@ double step_cycles(const WideConfig& c, const MatrixShape& m) {
 }
 
 constexpr double kTileChange = 3000, kNextWave = 14000;  // storing a tile; starting further blocks
-constexpr double kExchange = 14000, kExchanges = 30000;  // sums through L2: in a single round, in several
-constexpr double kSharing = 6000;                        // the same between the clusters of one tile
-constexpr double kTensorGain = 0.99;                     // of tiles of many tokens
+constexpr double kSharing = 6000;     // sums through L2 between the clusters of one tile, for each leaf of a share
+constexpr double kTensorGain = 0.99;  // of tiles of many tokens
 
 }  // namespace
 
@@ -50,18 +51,47 @@ Work work_of(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens)
   return std::visit(WorkOf{matrix, tokens}, config);
 }
 
+int64_t groups_for(const Work& work, const Rounds& rounds) noexcept {
+  if (work.pieces == 0) return 0;
+  if (!rounds.rest) return (work.pieces + rounds.whole - 1) / rounds.whole;
+  // As few as take the last round's pieces by shares; what the kernel does with them follows from their number alone.
+  const int64_t shares = work.rest_shares, parts = rounds.whole * shares + 1;
+  int64_t groups = (work.pieces * shares + parts - 1) / parts;
+  while (work.pieces % groups * shares > groups) ++groups;
+  return groups;
+}
+
+Rounds fewest_rounds(std::span<const Work> works, int64_t limit) noexcept {
+  const auto fits = [&](const Rounds& rounds) {
+    int64_t all = 0;
+    for (const Work& w : works) all += groups_for(w, rounds);
+    return all <= limit;
+  };
+  const bool walks = std::ranges::all_of(works, &Work::walks);
+  const bool shares = std::ranges::all_of(works, [](const Work& w) { return w.rest_shares > 1 && w.pieces > 0; });
+  int64_t most = 0;
+  for (const Work& w : works) most = std::max(most, w.pieces);
+  for (int64_t whole = shares ? 0 : 1;; ++whole) {
+    if (whole > 0 && (!walks || whole >= most || fits({.whole = whole, .rest = false})))
+      return {.whole = whole, .rest = false};
+    if (shares && fits({.whole = whole, .rest = true})) return {.whole = whole, .rest = true};
+  }
+}
+
 double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> matrices, int32_t tokens,
                         int32_t multiprocessors) noexcept {
   const auto* cluster = std::get_if<ClusterConfig>(&config);
   const auto* wide = std::get_if<WideConfig>(&config);
   if (matrices.empty() || (cluster == nullptr && wide == nullptr)) return 0;
+  const bool rest = wide != nullptr && wide->rest_leaves > 0;
+  std::vector<Work> works;
   int64_t pieces = 0, steps = 0, blocks = 1;
   for (const MatrixShape& m : matrices) {
     if (m.leaves == 1) return 0;
     const Work work = work_of(config, m, tokens);
-    pieces += work.pieces, blocks = work.blocks;
-    steps =
-        std::max<int64_t>(steps, m.order.chunks() / (wide != nullptr && !wide->split_leaves ? wide->shares : m.leaves));
+    pieces += work.pieces, blocks = work.blocks, works.push_back(work);
+    const int32_t apart = rest ? 1 : wide != nullptr ? wide->shares : m.leaves;
+    steps = std::max<int64_t>(steps, m.order.chunks() / apart);
   }
   const int64_t slots = std::max<int64_t>(multiprocessors / blocks, 1);
   const auto rounds = static_cast<double>((pieces + slots - 1) / slots);
@@ -70,12 +100,15 @@ double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> ma
     return (rounds * one + (rounds - 1) * kNextWave) *
            (cluster->tensor_copies && cluster->tokens >= 128 ? kTensorGain : 1);
   }
-  const double one =
-      static_cast<double>(steps) * step_cycles(*wide, matrices[0]) + kTileChange + (wide->shares > 1 ? kSharing : 0);
-  return (rounds * one + (!wide->split_leaves ? 0
-                          : rounds > 1        ? kExchanges
-                                              : kExchange)) *
-         (wide->tensor_copies ? kTensorGain : 1);
+  const double tile = static_cast<double>(steps) * step_cycles(*wide, matrices[0]);
+  const double sharing = wide->shares > 1 ? leaves_of_share(*wide) * kSharing : 0;
+  if (rest) {
+    const Rounds best = fewest_rounds(works, slots);
+    return (static_cast<double>(best.whole) * (tile + kTileChange) +
+            (best.rest ? tile / wide->shares + kTileChange + sharing : 0)) *
+           (wide->tensor_copies ? kTensorGain : 1);
+  }
+  return rounds * (tile + kTileChange + sharing) * (wide->tensor_copies ? kTensorGain : 1);
 }
 
 }  // namespace tare::linear_cuda
