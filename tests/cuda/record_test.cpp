@@ -225,6 +225,10 @@ TEST_CASE("every refusal has a reason that names the numbers") {
   };
   CHECK(reason(StripConfig{}, matrix, 9) == "9 tokens, the tile has 8");
   CHECK(reason(StripConfig{.strips = 3}, matrix, 8) == "256 strips are not a multiple of 3");
+  CHECK(reason(StripConfig{.strips = 2, .k_groups = 4, .tensor_copies = true, .gated = true}, matrix, 8) ==
+        "tensor copies of 4 headers do not end at 128 bytes");
+  CHECK(accepts(StripConfig{.strips = 4, .k_groups = 4, .tensor_copies = true, .gated = true}, matrix, 8, 132));
+  CHECK(reason(StripConfig{.strips = 3, .gated = true}, matrix, 8) == "3 strips, gate and up have as many each");
   CHECK(reason(StripConfig{.k_groups = 2}, matrix, 8) == "2 groups of K, the matrix has 4 leaves");
   CHECK(reason(StripConfig{}, {.order = {4096, 4000, 2}, .leaves = 4}, 8) ==
         "K = 4000 is not a multiple of 256 (4 leaves)");

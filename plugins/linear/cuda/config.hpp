@@ -64,6 +64,11 @@ struct StripConfig {
 // Strips of each matrix.
 constexpr int own_strips(const StripConfig& c) { return c.gated ? c.strips / 2 : c.strips; }
 
+// Tensor copies write to multiples of 128 bytes; up's headers follow the gate's.
+constexpr bool tensor_copies_align(const StripConfig& c) {
+  return !c.gated || !c.tensor_copies || own_strips(c) * c.k_groups * header_bytes(c.code, c.header_blocks) % 128 == 0;
+}
+
 constexpr SlotShape slot(const StripConfig& c) {
   return slot_shape(c.code, c.header_blocks, c.strips * c.k_groups, c.tokens, c.k_groups);
 }

@@ -79,6 +79,8 @@ struct Accepts {
     if (tokens > c.tokens) return Verdict::no(tokens, " tokens, the tile has ", c.tokens);
     const int own = own_strips(c);
     if (c.gated && c.strips % 2 != 0) return Verdict::no(c.strips, " strips, gate and up have as many each");
+    if (!tensor_copies_align(c))
+      return Verdict::no("tensor copies of ", own * c.k_groups, " headers do not end at 128 bytes");
     if (m.order.strips() % own != 0) return Verdict::no(m.order.strips(), " strips are not a multiple of ", own);
     if (threads(c) > 1024) return Verdict::no("the block would have ", threads(c), " threads");
     if (c.k_groups > 1) {

@@ -70,6 +70,7 @@ __device__ __forceinline__ void strip_product(const device::TensorMap& activatio
                 "leaves are either summed in sequence or spread over warps");
   static_assert(threads(config) <= 1024, "strips * k_groups + 2 warps must fit into one block");
   static_assert(!config.gated || config.strips % 2 == 0, "gate and up have as many strips each");
+  static_assert(tensor_copies_align(config), "tensor copies write to multiples of 128 bytes");
   constexpr int kOwn = own_strips(config);
   static_assert(shared_bytes(config) <= kMaxSharedBytes,
                 "the ring must fit into shared memory: fewer stages or strips");
