@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "plugins/linear/cuda/catalog.hpp"
 #include "plugins/linear/cuda/fused_instance.hpp"
@@ -128,6 +129,39 @@ TEST_CASE("a last round of few tiles is shared, of one matrix and of a stack") {
   for (const int32_t tokens : {1024, 2048, 4096}) {
     const AnyConfig config = rule(stack({4096}, 4096), tokens);
     CHECK_MESSAGE(std::get<WideConfig>(config).rest_leaves == 0, label(config), ", ", tokens, " tokens");
+  }
+}
+
+TEST_CASE("the rule's first choice is what was fastest on an H100") {
+  struct Measured {
+    int64_t rows, columns;
+    int32_t tokens;
+    WideConfig best;  // what follows from the matrix, stages and the way of copying aside
+  };
+  const WideConfig whole{.tokens = 256}, narrow{.tokens = 128, .chunks = 2}, three{.tokens = 128, .row_groups = 3};
+  const auto by = [](WideConfig c, int32_t shares, int32_t rest_leaves = 0) {
+    c.shares = shares, c.rest_leaves = rest_leaves;
+    return c;
+  };
+  for (const Measured& m : {Measured{6144, 4096, 256, by(whole, 2)},
+                            {6144, 4096, 512, three},
+                            {6144, 4096, 1024, by(whole, 2, 1)},
+                            {6144, 4096, 1536, by(whole, 2, 1)},
+
+                            {4096, 4096, 512, narrow},
+                            {4096, 4096, 1024, whole},
+                            {4096, 4096, 1536, by(whole, 2, 2)},
+                            {4096, 14336, 256, by(whole, 4)},
+                            {4096, 14336, 512, by(whole, 2)},
+                            {4096, 14336, 1024, whole},
+                            {4096, 14336, 1536, by(whole, 2, 2)}}) {
+    const AnyConfig config = rule(stack({m.rows}, m.columns), m.tokens);
+    const auto* found = std::get_if<WideConfig>(&config);
+    CHECK_MESSAGE(found != nullptr, m.rows, " x ", m.columns, ", ", m.tokens, " tokens: ", label(config));
+    if (found == nullptr) continue;
+    CHECK_MESSAGE(std::tie(found->tokens, found->row_groups, found->chunks, found->shares, found->rest_leaves) ==
+                      std::tie(m.best.tokens, m.best.row_groups, m.best.chunks, m.best.shares, m.best.rest_leaves),
+                  m.rows, " x ", m.columns, ", ", m.tokens, " tokens: ", label(config));
   }
 }
 
