@@ -142,13 +142,17 @@ class OpCase {
 
     auto stream = std::move(*device.create_stream());
     std::vector<std::unique_ptr<Buffer>> buffers;
-    const auto upload = [&](const void* from, size_t bytes) {
+    const auto allocate = [&](size_t bytes) {
       auto buffer = device.allocate(std::max<size_t>(bytes, 1), Purpose::staging, "test");
       REQUIRE_MESSAGE(buffer.ok(), buffer.status().message());
-      REQUIRE(device.copy_in(*stream, (*buffer)->data(), from, bytes).ok());
-      REQUIRE(stream->synchronize().ok());
       buffers.push_back(std::move(*buffer));
       return buffers.back()->data();
+    };
+    const auto upload = [&](const void* from, size_t bytes) {
+      void* const to = allocate(bytes);
+      REQUIRE(device.copy_in(*stream, to, from, bytes).ok());
+      REQUIRE(stream->synchronize().ok());
+      return to;
     };
     const auto ints = [&](const std::vector<int32_t>& v) {
       return static_cast<const int32_t*>(upload(v.data(), v.size() * 4));
@@ -208,8 +212,8 @@ class OpCase {
             .page_tokens = page_tokens,
             .group = 0,
             .parts = parts};
-    const std::vector<std::byte> scratch(static_cast<size_t>(candidate->scratch_bytes(p, config)));
-    std::span<std::byte> room(static_cast<std::byte*>(upload(scratch.data(), scratch.size())), scratch.size());
+    const auto scratch = static_cast<size_t>(candidate->scratch_bytes(p, config));
+    const std::span<std::byte> room(static_cast<std::byte*>(allocate(scratch)), scratch);
     if (bind_) {
       const Status bound = (*instance)->bind(w);
       REQUIRE_MESSAGE(bound.ok(), bound.message());
