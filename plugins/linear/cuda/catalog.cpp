@@ -35,8 +35,12 @@ void strips(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, i
   StripConfig c{.code = m.code, .header_blocks = m.header_blocks, .tokens = strip_tile(tokens)};
   if (m.leaves > 1) {
     c.k_groups = m.leaves;
-    for (const int p : {m.order.strips_per_block, 2, 4, 3, 1}) {
-      c.strips = p;
+    std::vector<int> sizes{m.order.strips_per_block, 2, 4, 3, 1};
+    // Fewer strips than multiprocessors, and not by a hair: one each.
+    const bool few = 4 * m.order.strips() < 3 * multiprocessors;
+    if (few) std::rotate(sizes.begin(), sizes.end() - 1, sizes.end());
+    for (const int p : sizes) {
+      c.strips = p, c.tensor_copies = few && p < m.order.strips_per_block;
       out.push_back(with_most_stages(c, 8));
     }
   } else {

@@ -309,9 +309,10 @@ std::vector<AnyConfig> configs_for(const LinearProblem& problem, int32_t rows, i
   const bool stacked = problem.parts.size() > 1 && problem.epilogue == Epilogue::kNone;
   std::vector<MatrixShape> together;
   for (const auto& part : problem.parts)
-    if (stacked || &part == &largest) together.push_back(expected_shape(part.weight));
+    if (stacked || problem.epilogue > Epilogue::kAdd || &part == &largest)
+      together.push_back(expected_shape(part.weight));
   if (stacked) add_shared_rests(out, together, rows, multiprocessors);
-  if (rows > kMostStripTokens && std::ranges::all_of(together, [](const MatrixShape& m) { return m.leaves > 1; })) {
+  if (rows > kMostStripTokens) {
     const auto time = [&](const AnyConfig& config) {
       const double cycles = predicted_cycles(config, together, rows, multiprocessors);
       return cycles > 0 ? cycles : std::numeric_limits<double>::infinity();

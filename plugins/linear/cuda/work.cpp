@@ -1,6 +1,7 @@
 #include "plugins/linear/cuda/work.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace tare::linear_cuda {
@@ -35,15 +36,17 @@ struct WorkOf {
 // Cycles of a step of one piece. A warpgroup decodes its records in about 230 cycles and multiplies them by a token in
 // one more; with fewer than 256 tokens a tile shared memory is what limits `wide`, or the threads that issue its copies
 // where a slot takes several.
-double step_cycles(const ClusterConfig& c) { return warpgroups(c) * (230.0 + c.tokens); }
+double step_cycles(const ClusterConfig& c) { return warpgroups(c) * (230.0 + c.tokens * (c.tokens > 128 ? 1.1 : 1.0)); }
 double step_cycles(const WideConfig& c, const MatrixShape& m) {
   const bool one_copy = c.tensor_copies || m.order.strips_per_block >= 4 * c.row_groups;
   return c.row_groups == 3 ? 1070.0 : c.chunks == 2 && one_copy ? 680.0 : 820.0 + (c.tokens - 128) * 2.2;
 }
 
 constexpr double kTileChange = 3000, kNextWave = 14000;  // storing a tile; starting further blocks
-constexpr double kSharing = 6000;     // sums through L2 between the clusters of one tile, for each leaf of a share
-constexpr double kTensorGain = 0.99;  // of tiles of many tokens
+constexpr double kSharing = 6000;         // sums through L2 between the clusters of one tile, for each leaf of a share
+constexpr double kBytesThroughL2 = 5000;  // a cycle: every row tile reads the activations, every token tile the weights
+constexpr int kTensorFrom = 64;           // tokens of a cluster's tile from which one copy a slot is better
+constexpr double kTensorGain = 0.99;      // of tiles of many tokens
 
 }  // namespace
 
@@ -86,19 +89,22 @@ double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> ma
   const bool rest = wide != nullptr && wide->rest_leaves > 0;
   std::vector<Work> works;
   int64_t pieces = 0, steps = 0, blocks = 1;
+  double through_l2 = 0;
   for (const MatrixShape& m : matrices) {
-    if (m.leaves == 1) return 0;
     const Work work = work_of(config, m, tokens);
     pieces += work.pieces, blocks = work.blocks, works.push_back(work);
+    if (cluster != nullptr)
+      through_l2 += 2.0 * tokens * m.order.columns * (m.order.rows / (64 * cluster->row_groups)) +
+                    1.6 * m.order.rows * m.order.columns * ((tokens + cluster->tokens - 1) / cluster->tokens);
     const int32_t apart = rest ? 1 : wide != nullptr ? wide->shares : m.leaves;
     steps = std::max<int64_t>(steps, m.order.chunks() / apart);
   }
   const int64_t slots = std::max<int64_t>(multiprocessors / blocks, 1);
   const auto rounds = static_cast<double>((pieces + slots - 1) / slots);
   if (cluster != nullptr) {
-    const double one = static_cast<double>(steps) * step_cycles(*cluster);
-    return (rounds * one + (rounds - 1) * kNextWave) *
-           (cluster->tensor_copies && cluster->tokens >= 128 ? kTensorGain : 1);
+    const double one = static_cast<double>(steps) * step_cycles(*cluster) + kTileChange;
+    return std::max(rounds * one + (rounds - 1) * kNextWave, through_l2 / kBytesThroughL2) *
+           (cluster->tensor_copies && cluster->tokens >= kTensorFrom ? kTensorGain : 1);
   }
   const double tile = static_cast<double>(steps) * step_cycles(*wide, matrices[0]);
   const double sharing = wide->shares > 1 ? leaves_of_share(*wide) * kSharing : 0;
@@ -107,6 +113,14 @@ double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> ma
     return (static_cast<double>(best.whole) * (tile + kTileChange) +
             (best.rest ? tile / wide->shares + kTileChange + sharing : 0)) *
            (wide->tensor_copies ? kTensorGain : 1);
+  }
+  if (wide->cut) {  // one launch a matrix
+    double sum = 0;
+    for (const Work& w : works) {
+      const double each = static_cast<double>(w.pieces) / static_cast<double>(slots);
+      sum += each * tile + std::ceil(each) * kTileChange + kSharing;
+    }
+    return sum;
   }
   return rounds * (tile + kTileChange + sharing) * (wide->tensor_copies ? kTensorGain : 1);
 }
