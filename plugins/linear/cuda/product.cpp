@@ -5,50 +5,11 @@
 
 #include "plugins/linear/cuda/expression.hpp"
 #include "plugins/linear/cuda/pack_host.hpp"
+#include "plugins/linear/cuda/tiling.hpp"
 #include "plugins/linear/cuda/work.hpp"
 
 namespace tare::linear_cuda {
 namespace {
-
-// Blocks for `work` equal pieces: as few as keep the longest block's share, so that none has less to do than it must
-// wait for.
-int32_t even_grid(int64_t work, int32_t limit) {
-  const int64_t rounds = (work + limit - 1) / limit;
-  return static_cast<int32_t>((work + rounds - 1) / rounds);
-}
-
-int64_t token_tiles(int32_t tokens, int32_t tile) { return (tokens + tile - 1) / tile; }
-
-Verdict common(WeightCode code, int32_t header_blocks, const MatrixShape& m, int32_t tokens, int32_t shared) {
-  if (code != m.code) return Verdict::no("the matrix is stored in the other code");
-  if (code != WeightCode::kDense && header_blocks != m.header_blocks) {
-    return Verdict::no("the kernel reads headers of ", header_blocks, " blocks, the matrix has ", m.header_blocks);
-  }
-  if (tokens < 1) return Verdict::no(tokens, " tokens");
-  if (m.order.strips_per_block < 1 || m.order.rows % (kStripRows * m.order.strips_per_block) != 0) {
-    return Verdict::no("N = ", m.order.rows, " is not a multiple of ", kStripRows * m.order.strips_per_block);
-  }
-  if (m.order.columns % (kChunkColumns * m.leaves) != 0) {
-    return Verdict::no("K = ", m.order.columns, " is not a multiple of ", kChunkColumns * m.leaves, " (", m.leaves,
-                       " leaves)");
-  }
-  if (shared > kMaxSharedBytes)
-    return Verdict::no("the ring needs ", shared, " bytes of shared memory, a block has ", kMaxSharedBytes);
-  return Verdict::yes();
-}
-
-// Strips of a tile and chunks of a slot, for the copies of records.
-struct SlotSpan {
-  int32_t strips, chunks;
-  bool tensor;
-};
-struct SpanOf {
-  SlotSpan operator()(const StripConfig& c) const { return {own_strips(c), c.k_groups, c.tensor_copies}; }
-  SlotSpan operator()(const ClusterConfig& c) const { return {4 * c.row_groups, c.k_groups, c.tensor_copies}; }
-  SlotSpan operator()(const StreamConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
-  SlotSpan operator()(const WideConfig& c) const { return {4 * c.row_groups, 1, c.tensor_copies}; }
-  SlotSpan operator()(const PortableConfig&) const { return {1, 1, false}; }
-};
 
 // Records as {8-byte words, strip of the block, chunk, block}; the box is one slot.
 jit::TensorMapRequest record_map(const void* address, int32_t record_bytes, const RecordOrder& order,
@@ -66,102 +27,6 @@ jit::TensorMapRequest record_map(const void* address, int32_t record_bytes, cons
   r.box[3] = static_cast<uint32_t>(std::max(1, span.strips / order.strips_per_block));
   return r;
 }
-
-// Whole blocks in a tile, or whole tiles in a block: what slots with several chunks need.
-bool nests(int32_t strips, int32_t per_block) { return strips % per_block == 0 || per_block % strips == 0; }
-
-struct Accepts {
-  const MatrixShape& m;
-  int32_t tokens, multiprocessors;
-
-  Verdict operator()(const StripConfig& c) const {
-    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
-    if (tokens > c.tokens) return Verdict::no(tokens, " tokens, the tile has ", c.tokens);
-    const int own = own_strips(c);
-    if (c.gated && c.strips % 2 != 0) return Verdict::no(c.strips, " strips, gate and up have as many each");
-    if (!tensor_copies_align(c))
-      return Verdict::no("tensor copies of ", own * c.k_groups, " headers do not end at 128 bytes");
-    if (m.order.strips() % own != 0) return Verdict::no(m.order.strips(), " strips are not a multiple of ", own);
-    if (threads(c) > 1024) return Verdict::no("the block would have ", threads(c), " threads");
-    if (c.k_groups > 1) {
-      if (c.k_groups != m.leaves) return Verdict::no(c.k_groups, " groups of K, the matrix has ", m.leaves, " leaves");
-      if (!nests(own, m.order.strips_per_block))
-        return Verdict::no(own, " strips do not fit blocks of ", m.order.strips_per_block);
-    } else if (c.sum_leaves != (m.leaves > 1)) {
-      return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", the matrix has ", m.leaves);
-    }
-    return Verdict::yes();
-  }
-  Verdict operator()(const ClusterConfig& c) const {
-    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
-    if (m.order.rows % (64 * c.row_groups) != 0)
-      return Verdict::no("N = ", m.order.rows, " is not a multiple of ", 64 * c.row_groups);
-    if (leaves(c) != m.leaves) return Verdict::no("the kernel has ", leaves(c), " leaves, the matrix ", m.leaves);
-    if (c.k_groups > 1 && !nests(4 * c.row_groups, m.order.strips_per_block)) {
-      return Verdict::no(4 * c.row_groups, " strips do not fit blocks of ", m.order.strips_per_block);
-    }
-    return Verdict::yes();
-  }
-  Verdict operator()(const StreamConfig& c) const {
-    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
-    if (m.order.rows % (64 * c.row_groups) != 0)
-      return Verdict::no("N = ", m.order.rows, " is not a multiple of ", 64 * c.row_groups);
-    const int64_t tiles = m.order.rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens), items = tiles * m.leaves;
-    if (c.sum_leaves && m.leaves == 1) return Verdict::no("there is only one leaf to add");
-    if (!c.sum_leaves && m.leaves > 1 && items > multiprocessors) {
-      return Verdict::no("without a second set of sums each block takes one leaf: ", items, " leaves, ",
-                         multiprocessors, " blocks");
-    }
-    if (tiles * 4 > kFlagBytes) return Verdict::no(tiles, " tiles need more flags than the workspace has");
-    if (m.leaves > 1 && partial_bytes(c, even_grid(items, multiprocessors), m.leaves) > kPartialBytes) {
-      return Verdict::no("the sums of ", m.leaves, " leaves do not fit the workspace");
-    }
-    return Verdict::yes();
-  }
-  Verdict operator()(const WideConfig& c) const {
-    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
-    const int32_t tile_rows = block_rows(c) * kWideCluster;
-    if (m.order.rows % tile_rows != 0) return Verdict::no("N = ", m.order.rows, " is not a multiple of ", tile_rows);
-    if (m.order.chunks() / m.leaves % 2 != 0)
-      return Verdict::no("a leaf has an odd number of chunks: ", m.order.chunks() / m.leaves);
-    if (c.shares < 1 || m.leaves % c.shares != 0)
-      return Verdict::no(c.shares, " clusters cannot share ", m.leaves, " leaves");
-    const bool rest = c.rest_leaves > 0;
-    if (c.sum_leaves != (m.leaves / (rest ? 1 : c.shares) > 1))
-      return Verdict::no("the kernel ", c.sum_leaves ? "adds leaves" : "has one leaf", ", ",
-                         c.shares > 1 && !rest ? "a share" : "the matrix", " has ", m.leaves / (rest ? 1 : c.shares));
-    if (rest && c.rest_leaves != m.leaves / c.shares)
-      return Verdict::no("the kernel has ", c.rest_leaves, " leaves a share, the matrix ", m.leaves / c.shares);
-    if (rest && c.shares == 1) return Verdict::no("a last round is shared by two clusters or more, found 1");
-    if (c.shares > 1) {
-      const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens);
-      if (c.cut) return Verdict::no("leaves are shared or tiles are cut, not both");
-      if (m.leaves / c.shares > 2) return Verdict::no("a share of ", m.leaves / c.shares, " leaves, expected 1 or 2");
-      if (!rest && tiles * c.shares > multiprocessors / kWideCluster)
-        return Verdict::no(tiles, " tiles for ", c.shares, " clusters each, there are ",
-                           multiprocessors / kWideCluster);
-      if (partial_bytes(c, multiprocessors / kWideCluster) > kPartialBytes)
-        return Verdict::no("shared sums do not fit the workspace");
-    }
-    if (c.cut && m.order.chunks() / m.leaves < c.activation_stages * c.chunks + 2)
-      return Verdict::no("a leaf of ", m.order.chunks() / m.leaves, " chunks is shorter than the ring");
-    if (c.cut) {
-      const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens),
-                    clusters = multiprocessors / kWideCluster;
-      if (m.leaves > 1) return Verdict::no("only the sums of one leaf travel between clusters");
-      if (tiles <= clusters || tiles % clusters == 0)
-        return Verdict::no(tiles, " tiles on ", clusters, " clusters need no cut");
-      if (partial_bytes(c, static_cast<int>(clusters)) > kPartialBytes)
-        return Verdict::no("parked sums do not fit the workspace");
-    }
-    return Verdict::yes();
-  }
-  Verdict operator()(const PortableConfig& c) const {
-    if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
-    if (m.leaves % c.k_groups != 0) return Verdict::no(c.k_groups, " groups of K do not divide ", m.leaves, " leaves");
-    return Verdict::yes();
-  }
-};
 
 struct Shape {
   int32_t rows, tokens, leaves, multiprocessors;
@@ -254,14 +119,6 @@ std::string source(const AnyConfig& config) {
 }
 AnyConfig dense_variant(const AnyConfig& config) {
   return std::visit([](const auto& c) { return AnyConfig(fit_stages(c)); }, config);
-}
-
-Verdict accepts(const AnyConfig& config, const MatrixShape& matrix, int32_t tokens, int32_t multiprocessors) {
-  const SlotSpan span = std::visit(SpanOf{}, config);
-  if (span.tensor && matrix.order.strips_per_block > 0 && !nests(span.strips, matrix.order.strips_per_block)) {
-    return Verdict::no(span.strips, " strips do not fit blocks of ", matrix.order.strips_per_block);
-  }
-  return std::visit(Accepts{matrix, tokens, multiprocessors}, config);
 }
 
 Result<Workspace> make_workspace(const Toolbox& tools, Stream& stream) {
