@@ -20,6 +20,7 @@ struct CodedMatrix {
   int32_t width = 2;                                       // bytes of an element: 1, 2 or 4
   std::array<bool, 4> coded{};                             // by plane; false: the plane's bytes as they are
   std::array<std::array<uint16_t, 256>, 4> frequencies{};  // by plane and byte
+  int64_t first_tile = 0;                                  // its number where this is part of a tensor: for messages
   int64_t tiles() const noexcept {
     return experts * ((rows + tile_rows - 1) / tile_rows) * ((columns + tile_columns - 1) / tile_columns);
   }

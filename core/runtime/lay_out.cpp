@@ -44,11 +44,13 @@ Status copy(const LaidOutWeight& stored, std::byte* to, int64_t plain, CpuParall
 
 }  // namespace
 
-Status check_laid_out(const WeightInfo& info, const Layout& layout, const LaidOutWeight& stored, const std::byte* at) {
-  const Verdict verdict = layout.check(info, {at, static_cast<size_t>(stored.bytes)});
+Status refusal_of(const WeightInfo& info, const Layout& layout, const Verdict& verdict) {
   if (verdict) return {};
   return failure(Code::corrupt, "tensor '", printable(info.name, 120), "' cannot be taken as ", layout.id(), ": ",
                  verdict.reason);
+}
+Status check_laid_out(const WeightInfo& info, const Layout& layout, const LaidOutWeight& stored, const std::byte* at) {
+  return refusal_of(info, layout, layout.check(info, {at, static_cast<size_t>(stored.bytes)}));
 }
 
 bool is_as_wanted(const WeightInfo& info, const LaidOutWeight& stored, const Layout& layout) {

@@ -61,6 +61,8 @@ inline constexpr std::string_view kPlainRows = "dense/rows";
 
 // Is it stored as `layout` has it in memory? And may kernels be handed its bytes, all of them at `at`?
 bool is_as_wanted(const WeightInfo& info, const LaidOutWeight& stored, const Layout& layout);
+// The verdict as a Status that names the weight.
+Status refusal_of(const WeightInfo& info, const Layout& layout, const Verdict& verdict);
 Status check_laid_out(const WeightInfo& info, const Layout& layout, const LaidOutWeight& stored, const std::byte* at);
 
 using Advance = std::function<void(int64_t)>;  // plain bytes that are done

@@ -1,6 +1,6 @@
-// PinnedSender: bytes on their way from host threads to a device. Threads fill chunks of pinned memory; one thread of
-// its own sends them, in the order in which they come, and tells when they have arrived. Chunks are used again and
-// again, and made as they are first wanted. [any thread]
+// PinnedSender: bytes on their way from host threads to a device, through a ring of pinned memory. Threads take room,
+// fill it and hand it back to be sent; one thread of its own sends, in the order in which room was taken, as few long
+// copies as it can: what lies side by side here and there goes as one. [any thread]
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -8,58 +8,59 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include "core/api/device.hpp"
+#include "core/runtime/ring_places.hpp"
 
 namespace tare {
 
 class PinnedSender {
  public:
-  // Long enough for the bus; short enough that what a thread reads is still in its cache when it checks it.
-  static constexpr int64_t kChunkBytes = int64_t{2} << 20;
-  // Called by the sender's thread, in order: the bytes are in device memory, or why not.
-  using Arrived = std::function<void(Status)>;
+  static constexpr int64_t kMostBytes = int64_t{4} << 20;  // of one chunk
   class Chunk;
+  // Called by the sender's thread: a chunk's bytes are in device memory, or why not.
+  using Arrived = std::function<void(Status)>;
 
-  static Result<std::unique_ptr<PinnedSender>> create(Device& device, size_t most_chunks);
+  // `bytes` of pinned memory, made by the sender's thread; at least kMostBytes. `room`: called by it when there is more
+  // room than before, and after the first failure.
+  static Result<std::unique_ptr<PinnedSender>> create(Device& device, int64_t bytes, std::function<void()> room);
   ~PinnedSender();  // what was handed to send() is still sent
   PinnedSender(const PinnedSender&) = delete;
 
-  // Memory of kChunkBytes to fill, and then to send() or give_back(). Waits for one to come free; unavailable after
-  // stop().
-  Result<Chunk*> room();
+  // Memory of `bytes` to fill, and then to send() or give_back(); null: there is no room now. Exhausted: there never
+  // will be.
+  Result<Chunk*> take(int64_t bytes);
   static std::byte* data(Chunk& chunk) noexcept;
   void give_back(Chunk& chunk);
-  void send(Chunk& chunk, void* to_device, int64_t bytes, Arrived arrived);
-  void stop();    // room() waits no longer
-  void finish();  // nobody asks for room any more: chunks are freed as their bytes arrive
+  void send(Chunk& chunk, std::byte* to_device, Arrived arrived);
+  void finish();  // nobody takes room any more: the memory is freed when all has arrived
 
  private:
-  PinnedSender(Device& device, size_t most_chunks);
-  struct Sent {
-    Chunk* chunk;
-    void* to;
-    int64_t bytes;
-    Arrived arrived;
-    std::unique_ptr<Event> behind;  // the copy; null: it failed
-    Status status;
-  };
+  struct Copy;
+  PinnedSender(Device& device, int64_t bytes, std::function<void()> room);
+  static bool is_filled(const Chunk& chunk) noexcept;
+  bool is_spare() const noexcept;  // all of the memory
+  Status make();
   void work();
-  void start(Sent& one);
-  void free_spare(std::unique_lock<std::mutex>& lock);
-  Result<std::unique_ptr<Chunk>> make() const;
+  bool collect(Copy& copy);  // what can be sent now; false: nothing
+  void start(Copy& copy);
+  void wait_for_more(std::unique_lock<std::mutex>& lock, int64_t bytes_under_way);
+  void end(Copy& copy, std::unique_lock<std::mutex>& lock);
+  void free_places();
+  void free_memory(std::unique_lock<std::mutex>& lock);
 
   Device& device_;
-  const size_t most_chunks_;
+  const std::function<void()> room_;
   std::unique_ptr<Stream> stream_;
   std::mutex mutex_;
-  std::condition_variable room_, filled_;
-  std::vector<std::unique_ptr<Chunk>> chunks_;
-  size_t made_ = 0;  // and being made
-  std::vector<Chunk*> free_;
-  std::deque<Sent> queue_;  // filled, and not with the device yet
-  bool stopped_ = false, finished_ = false, ending_ = false;
+  std::condition_variable filled_;
+  RingPlaces places_;
+  std::unique_ptr<Buffer> pinned_;         // null: not made yet, freed, or the device offers none
+  std::unique_ptr<std::byte[]> pageable_;  // then this
+  std::byte* base_ = nullptr;              // of either; null: there is none yet
+  Status failure_;
+  std::deque<Chunk> chunks_;  // in the order in which they were taken; pointers to them stay
+  bool finished_ = false, ending_ = false;
   std::thread thread_;
 };
 

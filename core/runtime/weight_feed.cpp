@@ -1,185 +1,197 @@
 #include "core/runtime/weight_feed.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstring>
 
 namespace tare {
 namespace {
 
-constexpr int64_t kAlignment = 256;
-int64_t aligned(int64_t bytes) noexcept { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+constexpr int64_t kWaiting = int64_t{24} << 20;  // pinned bytes that are filled and wait for the bus
 
 }  // namespace
 
-Result<std::unique_ptr<WeightFeed>> WeightFeed::create(Device& device, int64_t count, Ring ring, std::string_view label,
+Result<std::unique_ptr<WeightFeed>> WeightFeed::create(Device& device, Sizes sizes, std::string_view label,
                                                        std::function<Result<FeedInput>(int64_t)> open,
                                                        std::function<void(int64_t)> advance) {
   auto out = std::unique_ptr<WeightFeed>(new WeightFeed);
-  out->count_ = count;
-  out->ring_ = ring;
-  out->ring_.bytes = aligned(ring.bytes);
+  out->count_ = sizes.count;
+  out->ring_ = RingPlaces(sizes.ring_bytes);
   out->open_ = std::move(open), out->advance_ = std::move(advance);
   // Two cores are left to the thread that sends and to the one that takes: both wait for the device by spinning.
   const auto cores = static_cast<int32_t>(std::clamp(std::thread::hardware_concurrency(), 1u, 34u));
   const int32_t threads = std::max(2, cores - 2);
-  if (ring.on_device) {
-    TARE_ASSIGN_OR_RETURN(
-        out->device_ring_,
-        device.allocate(static_cast<size_t>(std::max(out->ring_.bytes, kAlignment)), Purpose::staging, label));
+  out->num_threads_ = static_cast<size_t>(threads);
+  if (out->ring_.bytes() > 0) {
+    TARE_ASSIGN_OR_RETURN(out->device_ring_,
+                          device.allocate(static_cast<size_t>(out->ring_.bytes()), Purpose::staging, label));
   }
-  if (ring.on_host) {
-    const auto room = out->host_ring_.room(std::max(out->ring_.bytes, kAlignment));
-    ::madvise(room.data(), room.size(), MADV_HUGEPAGE);  // a fault for each small page would take longer than the copy
-  }
-  // One that each fills, and some that wait for the bus.
-  TARE_ASSIGN_OR_RETURN(out->sender_, PinnedSender::create(device, static_cast<size_t>(threads) + 8));
+  // What each fills, and some that waits for the bus.
+  const int64_t pinned = threads * sizes.chunk_bytes + kWaiting;
+  TARE_ASSIGN_OR_RETURN(out->sender_, PinnedSender::create(device, std::min(pinned, sizes.bytes), [feed = out.get()] {
+                          const std::lock_guard lock(feed->mutex_);
+                          feed->changed_.notify_all();
+                        }));
   out->working_ = threads;
   for (int32_t w = 0; w < threads; ++w) out->threads_.emplace_back([feed = out.get()] { feed->work(); });
   return out;
 }
 
 WeightFeed::~WeightFeed() {
+  stop();
+  for (std::thread& t : threads_) t.join();
+  sender_.reset();  // copies may still be under way to memory that ends here
+}
+
+void WeightFeed::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
   }
   changed_.notify_all();
-  if (sender_ != nullptr) sender_->stop();
-  for (std::thread& t : threads_) t.join();
-  sender_.reset();  // copies may still be under way to memory that ends here
+  there_.notify_all();
 }
 
-void WeightFeed::stop(Status why) {
+void WeightFeed::fail(Status why) {
   if (failure_.ok()) failure_ = std::move(why);
   stopped_ = true;
   changed_.notify_all();
   there_.notify_all();
-  sender_->stop();
 }
 
-// Where so many bytes fit behind the newest entry: as one piece, never over one that is in use.
-std::optional<int64_t> WeightFeed::place(int64_t bytes) const noexcept {
-  if (bytes == 0) return head_;
-  const auto first = std::ranges::find_if(entries_, [](const Entry& e) { return e.end > e.begin; });
-  if (first == entries_.end()) return 0;
-  const int64_t oldest = first->begin;
-  if (head_ <= oldest) return bytes <= oldest - head_ ? std::optional(head_) : std::nullopt;
-  if (head_ + bytes <= ring_.bytes) return head_;
-  return bytes <= oldest ? std::optional<int64_t>(0) : std::nullopt;
+// While there is enough for all threads one of them goes ahead, so that they need not wait for memory or a table.
+bool WeightFeed::wants_to_open() const noexcept {
+  return !opening_ && !opened_ && num_opened_ < count_ && unclaimed_ < num_threads_;
 }
 
-bool WeightFeed::open_next(std::unique_lock<std::mutex>& lock) {
-  opening_ = true;  // the others wait: the ring's order is that of the inputs
-  const int64_t which = opened_;
+void WeightFeed::open_next(std::unique_lock<std::mutex>& lock) {
+  opening_ = true;
+  const int64_t which = num_opened_++;
   lock.unlock();
   auto input = open_(which);
   lock.lock();
-  if (!input.ok()) {
-    stop(std::move(input).status());
-    return false;
-  }
-  const bool in_ring = input->to == nullptr || input->check != nullptr;
-  const int64_t bytes = in_ring ? aligned(input->cuts.back()) : 0;
-  if (bytes > ring_.bytes) {
-    stop(failure(Code::internal, "an input of ", bytes, " bytes, the ring has ", ring_.bytes));
-    return false;
-  }
-  changed_.wait(lock, [&] { return stopped_ || place(bytes).has_value(); });
   opening_ = false;
-  if (stopped_) return false;
-  const int64_t begin = *place(bytes);
-  if (bytes > 0) head_ = begin + bytes;
-  std::byte* to = input->to;
-  if (to == nullptr) to = static_cast<std::byte*>(device_ring_->data()) + begin;
-  entries_.push_back({.input = std::move(*input), .begin = begin, .end = begin + bytes, .to = to});
-  ++opened_;
+  if (!input.ok()) return fail(std::move(input).status());
+  if (input->to == nullptr && input->cuts.back() > ring_.bytes())
+    return fail(failure(Code::internal, "an input of ", input->cuts.back(), " bytes, the ring has ", ring_.bytes()));
+  opened_ = std::move(*input);
+}
+
+// The ring's order is that of the inputs.
+bool WeightFeed::place_opened() {
+  if (!opened_) return false;
+  const bool in_ring = opened_->to == nullptr;
+  std::byte* to = opened_->to;
+  if (in_ring) {
+    const auto at = ring_.take(opened_->cuts.back());
+    if (!at) return false;
+    to = static_cast<std::byte*>(device_ring_->data()) + *at;
+  }
+  entries_.push_back({.input = std::move(*opened_), .in_ring = in_ring, .to = to});
+  opened_.reset();
+  unclaimed_ += entries_.back().chunks();
   changed_.notify_all();
   return true;
 }
 
-WeightFeed::Entry* WeightFeed::claim(std::unique_lock<std::mutex>& lock, size_t* chunk) {
+WeightFeed::Claim WeightFeed::claim(std::unique_lock<std::mutex>& lock) {
   while (!stopped_) {
+    if (place_opened()) continue;
+    if (wants_to_open()) {
+      open_next(lock);
+      continue;
+    }
     while (filling_ < entries_.size() && entries_[filling_].claimed == entries_[filling_].chunks()) ++filling_;
     if (filling_ < entries_.size()) {
       Entry& entry = entries_[filling_];
-      *chunk = entry.claimed++;
-      return &entry;
-    }
-    if (opened_ == count_) {
+      const std::vector<int64_t>& cuts = entry.input.cuts;
+      auto room = sender_->take(cuts[entry.claimed + 1] - cuts[entry.claimed]);
+      if (!room.ok()) return fail(std::move(room).status()), Claim();
+      if (*room != nullptr) {
+        --unclaimed_;
+        return {&entry, entry.claimed++, *room};
+      }
+    } else if (num_opened_ == count_ && !opening_ && !opened_) {
       if (--working_ == 0) sender_->finish();  // no thread has anything under its hands
-      return nullptr;
+      return {};
     }
-    if (opening_)
-      changed_.wait(lock);
-    else if (!open_next(lock))
-      return nullptr;
+    changed_.wait(lock);
   }
-  return nullptr;
+  return {};
 }
 
 void WeightFeed::count_arrival(Entry& entry, Status status) {
   const std::lock_guard lock(mutex_);
-  if (!status.ok()) return stop(std::move(status));
+  if (!status.ok()) return fail(std::move(status));
   ++entry.arrived;
   if (entry.is_there()) there_.notify_all();
 }
 
-Status WeightFeed::fill(Entry& entry, size_t chunk) {
-  const int64_t begin = entry.input.cuts[chunk], bytes = entry.input.cuts[chunk + 1] - begin;
-  TARE_ASSIGN_OR_RETURN(PinnedSender::Chunk* const room, sender_->room());
-  std::byte* const pinned = PinnedSender::data(*room);
-  if (Status status = entry.input.fill(chunk, pinned); !status.ok()) {
-    sender_->give_back(*room);
+Status WeightFeed::look(Entry& entry, size_t chunk, std::span<const std::byte> bytes) {
+  if (entry.input.look == nullptr) return {};
+  if (chunk >
+      0) {  // there are more chunks than threads, so that none of those that wait keeps the first one from its own
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return stopped_ || entry.first_seen; });
+    if (stopped_) return failure(Code::unavailable, "the feed has stopped");
+  }
+  TARE_RETURN_IF_ERROR(entry.input.look(entry.input.cuts[chunk], bytes));
+  if (chunk == 0) {
+    const std::lock_guard lock(mutex_);
+    entry.first_seen = true;
+    changed_.notify_all();
+  }
+  return {};
+}
+
+Status WeightFeed::fill(const Claim& claim) {
+  Entry& entry = *claim.entry;
+  const std::vector<int64_t>& cuts = entry.input.cuts;
+  const int64_t begin = cuts[claim.chunk], bytes = cuts[claim.chunk + 1] - begin;
+  std::byte* const pinned = PinnedSender::data(*claim.room);
+  Status status = entry.input.fill(claim.chunk, pinned);
+  if (status.ok()) status = look(entry, claim.chunk, {pinned, static_cast<size_t>(bytes)});
+  if (!status.ok()) {
+    sender_->give_back(*claim.room);
     return status;
   }
-  if (entry.input.check != nullptr)
-    std::memcpy(host_ring_.data() + entry.begin + begin, pinned, static_cast<size_t>(bytes));
-  sender_->send(*room, entry.to + begin, bytes,
-                [this, &entry](Status status) { count_arrival(entry, std::move(status)); });
+  sender_->send(*claim.room, entry.to + begin, [this, &entry](Status sent) { count_arrival(entry, std::move(sent)); });
   return {};
 }
 
 void WeightFeed::work() {
   std::unique_lock lock(mutex_);
-  size_t chunk = 0;
-  while (Entry* const entry = claim(lock, &chunk)) {
+  for (Claim mine; (mine = claim(lock)).entry != nullptr;) {
+    Entry& entry = *mine.entry;
     lock.unlock();
-    Status status = fill(*entry, chunk);
+    Status status = fill(mine);
     lock.lock();
-    if (!status.ok()) return stop(std::move(status));
+    if (!status.ok()) return fail(std::move(status));
     const auto told = [&](size_t chunks) {
-      return entry->input.plain_bytes * static_cast<int64_t>(chunks) / static_cast<int64_t>(entry->chunks());
+      return entry.input.plain_bytes * static_cast<int64_t>(chunks) / static_cast<int64_t>(entry.chunks());
     };
-    const size_t filled = ++entry->filled;
+    const size_t filled = ++entry.filled;
     const int64_t plain = told(filled) - told(filled - 1);
-    if (filled == entry->chunks()) {
-      if (entry->input.check != nullptr) {
-        lock.unlock();
-        status = entry->input.check({host_ring_.data() + entry->begin, static_cast<size_t>(entry->input.cuts.back())});
-        lock.lock();
-        if (!status.ok()) return stop(std::move(status));
-      }
-      entry->done_here = true;
-      if (entry->is_there()) there_.notify_all();  // it may be gone from now on
-    }
+    if (entry.is_there()) there_.notify_all();  // it may be gone from now on
     if (advance_) advance_(plain);
   }
 }
 
-Result<const std::byte*> WeightFeed::next() {
+Result<WeightFeed::Arrived> WeightFeed::next() {
   std::unique_lock lock(mutex_);
   there_.wait(lock, [&] { return stopped_ || (given_ < entries_.size() && entries_[given_].is_there()); });
   if (stopped_) return failure_.ok() ? failure(Code::internal, "the feed has stopped") : failure_;
-  return static_cast<const std::byte*>(entries_[given_++].to);
+  const size_t which = given_++;
+  return Arrived{entries_[which].to, num_popped_ + static_cast<int64_t>(which)};
 }
 
-void WeightFeed::release() {
+void WeightFeed::release(int64_t number) {
   const std::lock_guard lock(mutex_);
-  entries_.pop_front();
-  --given_;
-  if (filling_ > 0) --filling_;
+  entries_[static_cast<size_t>(number - num_popped_)].released = true;
+  while (!entries_.empty() && entries_.front().released) {
+    if (entries_.front().in_ring) ring_.give_back_oldest();
+    entries_.pop_front();
+    --given_, ++num_popped_;
+    if (filling_ > 0) --filling_;
+  }
   changed_.notify_all();
 }
 

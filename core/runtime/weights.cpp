@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "core/runtime/staged_inputs.hpp"
 #include "core/runtime/staging.hpp"
@@ -91,6 +92,20 @@ void ResidentWeights::count(int32_t weight, Facts facts) {
 
 std::unique_ptr<CodedTiles> PlainWeights::coded(const WeightDecl&, const WeightInfo&) const { return nullptr; }
 
+// The long ones first: the last weight is laid out when nothing travels any more, and should be short. Of those, the
+// ones that the device lays out come before the ones that stay as they arrive, which travel meanwhile.
+static std::vector<size_t> in_order_of_travel(std::span<const WeightInfo> infos,
+                                              std::span<const Layout* const> layouts) {
+  std::vector<size_t> order(infos.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto bytes = [&](size_t w) { return infos[w].outputs() * infos[w].inputs() * size_of(infos[w].dtype); };
+  int64_t longest = 0;
+  for (const size_t w : order) longest = std::max(longest, bytes(w));
+  const auto group = [&](size_t w) { return 2 * bytes(w) <= longest ? 2 : layouts[w]->id() == kPlainRows ? 1 : 0; };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return group(a) < group(b); });
+  return order;
+}
+
 // A weight after the other, while the next ones are on their way: laid out by the device itself where its layout can;
 // sent to its place where rows, or what a file holds, are what it will be there; otherwise laid out in host memory and
 // sent. Each has a device buffer of its own, of exactly its bytes.
@@ -105,15 +120,17 @@ Status ResidentWeights::load_staged(const Program& program, std::span<const Layo
   TARE_ASSIGN_OR_RETURN(const auto uploader, Uploader::create(device));
   Stream& stream = uploader->stream();
   std::map<const Layout*, std::unique_ptr<DeviceEncoder>> encoders;
+  const std::vector<size_t> order = in_order_of_travel(infos_, layouts);
   std::vector<StagedInputs::Weight> staged;
   std::vector<bool> is_staged(layouts.size());  // the others: laid out in host memory
   std::vector<Facts> facts(layouts.size());
-  for (size_t w = 0; w < layouts.size(); ++w) {
+  for (const size_t w : order) {
     const Layout& layout = *layouts[w];
     StagedInputs::Weight weight{&program.weights[w], &infos_[w]};
     TARE_ASSIGN_OR_RETURN(weight.stored, source.laid_out(program.weights[w], infos_[w]));
     if (weight.stored) {
-      if (weight.stored->bytes == 0 || !is_as_wanted(infos_[w], *weight.stored, layout)) continue;
+      if (!is_as_wanted(infos_[w], *weight.stored, layout) || !StagedInputs::takes(infos_[w], *weight.stored, layout))
+        continue;
       weight.resident = &layout;
       facts[w] = {.note = weight.stored->note, .pays = !weight.stored->fell_back, .is_copied = true};
     } else if (!StagedInputs::takes(infos_[w])) {
@@ -137,18 +154,19 @@ Status ResidentWeights::load_staged(const Program& program, std::span<const Layo
   }
   std::unique_ptr<CpuParallel> threads;
   AlignedBytes laid_out;
-  for (size_t w = 0; w < layouts.size(); ++w) {
+  buffers_.resize(layouts.size()), heads_.resize(layouts.size());
+  for (const size_t w : order) {
     const Layout& layout = *layouts[w];
-    std::unique_ptr<Buffer> buffer;
+    std::unique_ptr<Buffer>& buffer = buffers_[w];
     if (is_staged[w]) {
-      TARE_ASSIGN_OR_RETURN(StagedInputs::Arrived arrived, inputs->next(stream));
+      TARE_ASSIGN_OR_RETURN(StagedInputs::Arrived arrived, inputs->next());
       buffer = std::move(arrived.buffer);
       if (buffer == nullptr) {
         TARE_ASSIGN_OR_RETURN(auto encoded, encoders.at(&layout)->encode(stream, infos_[w], arrived.rows, label));
         buffer = std::move(encoded.buffer);
         facts[w] = {.note = std::move(encoded.note), .pays = encoded.pays};
       }
-      TARE_RETURN_IF_ERROR(inputs->done(stream));
+      inputs->done();
     } else {
       if (threads == nullptr) threads = make_host_threads(0);
       TARE_ASSIGN_OR_RETURN(const auto way, WeightOnItsWay::prepare(program.weights[w], infos_[w], layout, source,
@@ -160,22 +178,20 @@ Status ResidentWeights::load_staged(const Program& program, std::span<const Layo
       TARE_RETURN_IF_ERROR(uploader->copy(buffer->data(), bytes.data(), bytes.size()));
       facts[w] = facts_of(way);
     }
-    count(static_cast<int32_t>(w), std::move(facts[w]));
-    bytes_ += static_cast<int64_t>(buffer->bytes());
-    buffers_.push_back(std::move(buffer));
+    heads_[w].resize(std::min(buffer->bytes(), static_cast<size_t>(kWeightHeadBytes)));
+    TARE_RETURN_IF_ERROR(device.copy_out(stream, heads_[w].data(), buffer->data(), heads_[w].size()));
   }
-  heads_.resize(layouts.size());
   for (size_t w = 0; w < layouts.size(); ++w) {
-    const Buffer& buffer = *buffers_[w];
-    heads_[w].resize(std::min(buffer.bytes(), static_cast<size_t>(kWeightHeadBytes)));
-    TARE_RETURN_IF_ERROR(device.copy_out(stream, heads_[w].data(), buffer.data(), heads_[w].size()));
-    views_.push_back({.data = buffer.data(),
-                      .bytes = static_cast<int64_t>(buffer.bytes()),
+    count(static_cast<int32_t>(w), std::move(facts[w]));
+    bytes_ += static_cast<int64_t>(buffers_[w]->bytes());
+  }
+  for (size_t w = 0; w < layouts.size(); ++w)
+    views_.push_back({.data = buffers_[w]->data(),
+                      .bytes = static_cast<int64_t>(buffers_[w]->bytes()),
                       .layout = layouts[w]->id(),
                       .info = &infos_[w],
                       .decoder = layouts[w],
                       .head = heads_[w].data()});
-  }
   return uploader->finish();
 }
 

@@ -33,6 +33,7 @@ class CudaTileDecoder final : public DeviceTileDecoder {
     }
     TARE_RETURN_IF_ERROR(device_.copy_in(stream, begins_->data(), begins.data(), begins.size_bytes()));
     TARE_RETURN_IF_ERROR(device_.fill(stream, first_bad_->data(), 0xff, 8));
+    first_tile_ = matrix.first_tile;
     TileArguments a = arguments(matrix);
     a.coded = static_cast<const uint8_t*>(coded);
     a.begins = static_cast<const int64_t*>(begins_->data());
@@ -53,7 +54,8 @@ class CudaTileDecoder final : public DeviceTileDecoder {
     TARE_RETURN_IF_ERROR(device_.copy_out(stream, &first, first_bad_->data(), sizeof first));
     TARE_RETURN_IF_ERROR(stream.synchronize());
     if (first == ~uint64_t{0}) return {};
-    return failure(Code::corrupt, "tile ", first, " is damaged: its planes do not end where they must");
+    return failure(Code::corrupt, "tile ", first_tile_ + static_cast<int64_t>(first),
+                   " is damaged: its planes do not end where they must");
   }
 
  private:
@@ -73,6 +75,7 @@ class CudaTileDecoder final : public DeviceTileDecoder {
   jit::CudaLaunch& launcher_;
   std::map<std::pair<int32_t, uint32_t>, std::shared_ptr<jit::CudaKernel>> kernels_;
   std::unique_ptr<Buffer> begins_, first_bad_;
+  int64_t first_tile_ = 0;  // of what was decoded last
 };
 
 }  // namespace

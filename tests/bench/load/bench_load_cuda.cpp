@@ -1,6 +1,7 @@
 // bench_load_cuda MODEL..: loads the weights of folders and bundles onto cuda:0, several times, beside what the bus
 // brings from pinned memory and what the host alone reads and checks. Prints a line and writes JSON lines.
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -9,7 +10,9 @@
 #include "core/app/checkpoint_weights.hpp"
 #include "core/app/model.hpp"
 #include "core/base/log.hpp"
+#include "core/bundle/piece_hash.hpp"
 #include "core/runtime/staged_inputs.hpp"
+#include "core/runtime/staging.hpp"
 #include "tests/bench/must.hpp"
 
 namespace tare {
@@ -25,7 +28,7 @@ struct Options {
   std::vector<std::string> models, plugins, nvrtc;
   std::string layout = "w12", cache, out;
   int repeats = 5;
-  bool whole_models = true;
+  bool whole_models = true, checksums = false;
 };
 
 // GB/s of copies of 4 MiB from pinned memory: the limit.
@@ -50,6 +53,8 @@ double bus_rate(Device& device) {
   return median(rates);
 }
 
+constexpr int64_t kRead = int64_t{2} << 20;  // bytes that a thread reads at once
+
 // Seconds that the host's threads need to read and check what loading sends, with no device.
 double host_seconds(const Program& program, const PlainWeights& source) {
   struct Chunk {
@@ -70,9 +75,7 @@ double host_seconds(const Program& program, const PlainWeights& source) {
     const int64_t count = stored[w]             ? stored[w]->bytes
                           : coded[w] != nullptr ? coded[w]->matrix().tiles()
                                                 : infos[w].outputs();
-    const int64_t step = stored[w]             ? PinnedSender::kChunkBytes
-                         : coded[w] != nullptr ? 22
-                                               : std::max<int64_t>(1, PinnedSender::kChunkBytes / row_bytes);
+    const int64_t step = stored[w] ? 2 * kRead : coded[w] != nullptr ? 22 : std::max<int64_t>(1, kRead / row_bytes);
     for (int64_t at = 0; at < count; at += step) chunks.push_back({w, at, std::min(count, at + step)});
   }
   std::atomic<size_t> next = 0;
@@ -89,6 +92,35 @@ double host_seconds(const Program& program, const PlainWeights& source) {
     });
   for (auto& t : threads) t.join();
   return now() - start;
+}
+
+// Of the numbers of all weights, decoded from what lies on the device: the same however they came there.
+uint64_t checksum(const Program& program, const ResidentWeights& weights, Device& device) {
+  constexpr int64_t kRows = 1024;
+  const auto stream = must(device.create_stream());
+  const auto threads = make_host_threads(0);
+  std::vector<std::byte> bytes;
+  uint64_t sum = 0;
+  for (int32_t w = 0; w < std::ssize(program.weights); ++w) {
+    const WeightView& view = weights.view(w);
+    const WeightInfo& info = *view.info;
+    bytes.resize(static_cast<size_t>(view.bytes));
+    must(device.copy_out(*stream, bytes.data(), view.data, bytes.size()));
+    must(stream->synchronize());
+    std::vector<uint64_t> hashes(static_cast<size_t>((info.outputs() + kRows - 1) / kRows));
+    threads->run(std::ssize(hashes), 1, [&](int64_t begin, int64_t end, int32_t) {
+      std::vector<std::byte> plain(static_cast<size_t>(kRows * info.inputs() * size_of(info.dtype)));
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t rows = std::min(kRows, info.outputs() - i * kRows);
+        must(view.decoder->decode(info, i * kRows, i * kRows + rows, bytes.data(), plain.data()));
+        const std::span<const std::byte> piece =
+            std::span(plain).first(static_cast<size_t>(rows * info.inputs() * size_of(info.dtype)));
+        hash_pieces_plainly({&piece, 1}, {&hashes[static_cast<size_t>(i)], 1});
+      }
+    });
+    for (const uint64_t hash : hashes) sum = std::rotl(sum, 1) ^ hash;
+  }
+  return sum;
 }
 
 void run(const Host& host, Device& device, const std::string& path, const Options& o, double bus, std::FILE* out) {
@@ -118,6 +150,9 @@ void run(const Host& host, Device& device, const std::string& path, const Option
           ResidentWeights::load(program, planned.settlement, host.registry(), device, source, "bench/weights", {}));
       loads.push_back(now() - start);
       resident = weights->bytes();
+      if (o.checksums && i == 0)
+        std::printf("%s: checksum of all numbers on the device %016llx\n", path.c_str(),
+                    static_cast<unsigned long long>(checksum(program, *weights, device)));
     }
     if (!o.whole_models) continue;
     const double start = now();
@@ -161,6 +196,8 @@ int main(int argc, char** argv) {
       o.out = value();
     else if (arg == "--weights-only")
       o.whole_models = false;
+    else if (arg == "--checksums")
+      o.checksums = true;
     else if (arg == "--repeats")
       o.repeats = std::max(1, std::atoi(value().c_str()));
     else
@@ -168,7 +205,8 @@ int main(int argc, char** argv) {
   }
   if (o.models.empty()) {
     std::printf(
-        "usage: bench_load_cuda MODEL.. [--layout NAME] [--repeats N] [--weights-only] [--plugins FOLDER] [--nvrtc "
+        "usage: bench_load_cuda MODEL.. [--layout NAME] [--repeats N] [--weights-only] [--checksums] [--plugins "
+        "FOLDER] [--nvrtc "
         "FOLDER] "
         "[--cache FOLDER] [--out FILE]; needs a CUDA device\n");
     return 2;

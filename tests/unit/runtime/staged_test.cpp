@@ -38,18 +38,19 @@ struct Packed {
     }
   }
   // Sends all of `checkpoint`'s weights to the device; how many differ there, or what went wrong.
-  Result<int64_t> send(Device& device, const std::string& from, int64_t* decoded = nullptr) {
+  Result<int64_t> send(Device& device, const std::string& from, int64_t* decoded = nullptr,
+                       int64_t part_bytes = StagedInputs::kPartBytes) {
     TARE_ASSIGN_OR_RETURN(const auto checkpoint, open_checkpoint(from, {}));
     const CheckpointWeights source(*checkpoint.weights);
     std::vector<StagedInputs::Weight> weights;
     for (size_t i = 0; i < decls.size(); ++i) weights.push_back({&decls[i], &infos[i]});
-    TARE_ASSIGN_OR_RETURN(const auto inputs, StagedInputs::create(device, weights, source, "m/weights", {}));
-    TARE_ASSIGN_OR_RETURN(const auto stream, device.create_stream());
+    TARE_ASSIGN_OR_RETURN(const auto inputs,
+                          StagedInputs::create(device, weights, source, "m/weights", {}, part_bytes));
     int64_t wrong = 0;
     for (const auto& t : made) {
-      TARE_ASSIGN_OR_RETURN(const auto arrived, inputs->next(*stream));
+      TARE_ASSIGN_OR_RETURN(const auto arrived, inputs->next());
       wrong += std::memcmp(arrived.rows, t.bytes.data(), t.bytes.size()) != 0;
-      TARE_RETURN_IF_ERROR(inputs->done(*stream));
+      inputs->done();
     }
     if (decoded != nullptr) *decoded = inputs->decoded_bytes();
     return wrong;
@@ -63,23 +64,26 @@ struct Packed {
 
 }  // namespace
 
-TEST_CASE("a device that decodes is sent the coded bytes, and has the numbers bit for bit") {
+TEST_CASE("a device that decodes is sent the coded bytes, and has the numbers bit for bit, in parts or at once") {
   Packed m;
-  StagingDevice device;
-  int64_t decoded = 0;
-  const auto wrong = m.send(device, m.path, &decoded);
-  REQUIRE_MESSAGE(wrong.ok(), wrong.status().message());
-  CHECK(*wrong == 0);
-  const auto bundle = *TareBundle::open(m.path);
-  int64_t stored = 0, coded = 0;
-  for (const TareTensor& t : bundle->directory().tensors) {
-    stored += t.stored.bytes;
-    if (t.codec == TareTensor::Codec::exp_ans) coded += t.bytes;
+  for (const int64_t part_bytes : {StagedInputs::kPartBytes, int64_t{200000}, int64_t{1}}) {
+    CAPTURE(part_bytes);
+    StagingDevice device;
+    int64_t decoded = 0;
+    const auto wrong = m.send(device, m.path, &decoded, part_bytes);
+    REQUIRE_MESSAGE(wrong.ok(), wrong.status().message());
+    CHECK(*wrong == 0);
+    const auto bundle = *TareBundle::open(m.path);
+    int64_t stored = 0, coded = 0;
+    for (const TareTensor& t : bundle->directory().tensors) {
+      stored += t.stored.bytes;
+      if (t.codec == TareTensor::Codec::exp_ans) coded += t.bytes;
+    }
+    CHECK(device.sent == stored);
+    CHECK(stored < m.plain() * 8 / 10);
+    CHECK(decoded == coded);
+    CHECK(device.in_use == 0);
   }
-  CHECK(device.sent == stored);
-  CHECK(stored < m.plain() * 8 / 10);
-  CHECK(decoded == coded);
-  CHECK(device.in_use == 0);
 }
 
 TEST_CASE("without a decoder, or without room to decode in, the host decodes") {
@@ -174,6 +178,24 @@ class Named final : public Layout {
   Verdict check(const WeightInfo&, std::span<const std::byte> in) const noexcept override {
     return in.front() == std::byte{7} ? Verdict::yes() : Verdict::no("it does not begin with a 7");
   }
+  std::unique_ptr<PieceCheck> piece_check(const WeightInfo& weight, int64_t bytes) const override {
+    class Look final : public PieceCheck {
+     public:
+      Look(const Layout& layout, const WeightInfo& weight, int64_t bytes)
+          : layout_(layout), weight_(weight), left_(bytes) {}
+      Verdict look(int64_t begin, std::span<const std::byte> piece) noexcept override {
+        left_ -= static_cast<int64_t>(piece.size());
+        if (left_ < 0) return Verdict::no("more than all of it came");
+        return begin == 0 ? layout_.check(weight_, piece) : Verdict::yes();
+      }
+
+     private:
+      const Layout& layout_;
+      const WeightInfo& weight_;
+      std::atomic<int64_t> left_;
+    };
+    return std::make_unique<Look>(*this, weight, bytes);
+  }
 
  private:
   const std::string_view id_;
@@ -199,15 +221,14 @@ TEST_CASE("weights that stay as plain rows arrive in buffers of their own, of ex
       }
       auto inputs = StagedInputs::create(device, std::move(weights), source, "m/weights", {});
       REQUIRE_MESSAGE(inputs.ok(), inputs.status().message());
-      const auto stream = std::move(*device.create_stream());
       std::vector<std::unique_ptr<Buffer>> kept;
       for (size_t i = 0; i < m.made.size(); ++i) {
-        auto arrived = (*inputs)->next(*stream);
+        auto arrived = (*inputs)->next();
         REQUIRE_MESSAGE(arrived.ok(), arrived.status().message());
         CHECK((arrived->buffer != nullptr) == (i % 2 == 0));
         if (arrived->rows != nullptr)
           CHECK(std::memcmp(arrived->rows, m.made[i].bytes.data(), m.made[i].bytes.size()) == 0);
-        REQUIRE((*inputs)->done(*stream).ok());
+        (*inputs)->done();
         kept.push_back(std::move(arrived->buffer));
       }
       inputs->reset();
@@ -240,16 +261,15 @@ TEST_CASE("weights that a file holds as the device has them are copied, and look
     };
     auto inputs = StagedInputs::create(device, {{&m.decls[0], &info, &layout, stored}}, source, "m/weights", {});
     REQUIRE(inputs.ok());
-    const auto stream = std::move(*device.create_stream());
     Status status;
     {
-      auto arrived = (*inputs)->next(*stream);
+      auto arrived = (*inputs)->next();
       status = arrived.ok() ? Status() : arrived.status();
       if (arrived.ok()) {
         REQUIRE(arrived->buffer->bytes() == bytes.size());
         CHECK(std::memcmp(arrived->buffer->data(), bytes.data(), bytes.size()) == 0);
         CHECK(device.sent == std::ssize(bytes));
-        CHECK((*inputs)->done(*stream).ok());
+        (*inputs)->done();
       }
     }
     inputs->reset();
@@ -273,17 +293,41 @@ TEST_CASE("a device without room for a weight says so, and keeps nothing") {
   for (size_t i = 0; i < m.decls.size(); ++i) weights.push_back({&m.decls[i], &m.infos[i], &rows});
   auto inputs = StagedInputs::create(device, std::move(weights), source, "m/weights", {});
   REQUIRE(inputs.ok());
-  const auto stream = std::move(*device.create_stream());
   Status status;
   std::vector<std::unique_ptr<Buffer>> kept;
   for (size_t i = 0; i < m.made.size() && status.ok(); ++i) {
-    auto arrived = (*inputs)->next(*stream);
-    status = arrived.ok() ? (*inputs)->done(*stream) : arrived.status();
-    if (arrived.ok()) kept.push_back(std::move(arrived->buffer));
+    auto arrived = (*inputs)->next();
+    if (!arrived.ok()) status = arrived.status();
+    if (!arrived.ok()) break;
+    (*inputs)->done();
+    kept.push_back(std::move(arrived->buffer));
   }
   CHECK(status.code() == Code::exhausted);
   CHECK(status.message().starts_with("m/weights: no room for "));
   inputs->reset();
   kept.clear();
   CHECK(device.in_use == 0);
+}
+
+TEST_CASE("a tensor's tiles in parts: all of them, in order, where their numbers lie") {
+  for (const auto& [experts, rows, columns, most] :
+       std::initializer_list<std::array<int64_t, 4>>{{1, 1000, 600, 1 << 20},
+                                                     {1, 1000, 600, 100000},
+                                                     {1, 1000, 600, 1},
+                                                     {7, 130, 96, 60000},
+                                                     {7, 130, 96, 9000}}) {
+    CAPTURE(most);
+    CodedMatrix whole;
+    whole.experts = experts, whole.rows = rows, whole.columns = columns, whole.tile_rows = 64, whole.tile_columns = 128;
+    int64_t tile = 0, plain = 0;
+    for (const TilePart& part : tile_parts(whole, most)) {
+      CHECK(part.matrix.first_tile == tile);
+      CHECK(part.plain_at == plain);
+      tile = part.end_tile(), plain += part.matrix.plain_bytes();
+      const bool one_row_of_tiles = part.matrix.experts == 1 && part.matrix.rows <= 64;
+      CHECK((part.matrix.plain_bytes() <= most || one_row_of_tiles));
+    }
+    CHECK(tile == whole.tiles());
+    CHECK(plain == whole.plain_bytes());
+  }
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <optional>
 
 #include "core/api/tile_decoder.hpp"
@@ -14,6 +15,8 @@ class StagingDevice final : public Device, public TileDecoding {
   bool decodes = true;
   int64_t budget = int64_t{1} << 30;
   std::atomic<int64_t> sent = 0, in_use = 0, largest = 0;
+  std::atomic<int64_t> copies = 0;    // to it
+  std::function<void()> before_copy;  // may wait
   std::optional<int64_t> flip_at;  // of the bytes that are sent in copies of at least 1 KiB: this one arrives changed
 
   const DeviceInfo& info() const noexcept override { return info_; }
@@ -27,6 +30,8 @@ class StagingDevice final : public Device, public TileDecoding {
     return std::unique_ptr<Stream>(std::make_unique<Immediate>());
   }
   Status copy_in(Stream&, void* to, const void* from, size_t bytes) override {
+    ++copies;
+    if (before_copy) before_copy();
     std::memcpy(to, from, bytes);
     const int64_t before = sent.fetch_add(static_cast<int64_t>(bytes));
     if (flip_at && *flip_at >= before && *flip_at < before + static_cast<int64_t>(bytes))
@@ -89,7 +94,7 @@ class StagingDevice final : public Device, public TileDecoding {
             {static_cast<const std::byte*>(coded) + begin, static_cast<size_t>(end - begin)}, tile.rows, tile.columns,
             static_cast<std::byte*>(plain) + ((tile.expert * m.rows + tile.row) * m.columns + tile.column) * m.width,
             m.columns * m.width);
-        if (!status.ok() && !bad_) bad_ = t;
+        if (!status.ok() && !bad_) bad_ = m.first_tile + t;
       }
       return {};
     }
