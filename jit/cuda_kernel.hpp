@@ -31,6 +31,12 @@ inline std::string_view architecture_of(std::span<const std::string> features) n
     if (f.starts_with("sm_")) return f;
   return "";
 }
+// What kernels are compiled for on a device of architecture "sm90": exactly that, from 9.0 on with the "a" features
+// (wgmma). "sm_90a".
+inline std::string compiled_for(std::string_view architecture) {
+  const std::string number(architecture.substr(std::min<size_t>(2, architecture.size())));
+  return "sm_" + number + (number.size() > 2 || number >= "90" ? "a" : "");
+}
 // No where the device is known to be older than `least` (80: sm_80).
 inline Verdict runs_on(const Problem& problem, int least) {
   const int have = compute_capability(problem.features);

@@ -12,9 +12,9 @@ namespace tare {
 // The best of a few launches of a BF16 product that is all arithmetic; 0: no kernel runs one.
 double peak_operations(Device& device, const DeviceInfo& info, const Registry& registry, std::string_view numerics,
                        LaunchTimer& timer, DeviceData* data = nullptr);
-// linear/1 of one BF16 matrix.
 // What a rate of arithmetic is measured on: sizes at one rows point each, smallest first.
 std::vector<TuningProblem> peak_problems(const DeviceInfo& info);
+// linear/1 of one BF16 matrix.
 Problem plain_product(const DeviceInfo& info, int64_t outputs, int64_t inputs, int64_t rows);
 
 }  // namespace tare

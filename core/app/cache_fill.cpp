@@ -36,12 +36,6 @@ struct Part {
   jit::CompiledCount kernels;  // that no part before it has
 };
 
-// "sm90" of a SKU: kernels are compiled for "sm_90a" from there on.
-std::string compiled_for(const std::string& architecture) {
-  const std::string number = architecture.substr(std::min<size_t>(2, architecture.size()));
-  return "sm_" + number + (number.size() > 2 || number >= "90" ? "a" : "");
-}
-
 Result<DeviceInfo> described(const Host& host, const Options& o) {
   DeviceInfo info;
   info.id = "cuda:0", info.kind = "cuda", info.name = o.architecture, info.units = o.units;
@@ -55,7 +49,7 @@ Result<DeviceInfo> described(const Host& host, const Options& o) {
     known += (known.empty() ? "" : ", ") + s.sku;
     if (s.sku != o.sku) continue;
     info = to_device_info(s);
-    info.features = {compiled_for(s.architecture)};
+    info.features = {jit::compiled_for(s.architecture)};
     return info;
   }
   return failure(Code::not_found, "no GPU is described as '", o.sku, "', expected one of ", known);

@@ -325,9 +325,6 @@ class CudaDevice final : public Device, public jit::CudaLaunch, public PinnedMem
   bool sensors_tried_ = false;
 };
 
-// Machine code for exactly this architecture: from 9.0 on with the "a" features (wgmma).
-std::string architecture_name(int major, int minor) { return text("sm_", major, minor, major >= 9 ? "a" : ""); }
-
 }  // namespace
 
 std::string sku_slug(std::string_view name) {
@@ -365,7 +362,7 @@ Result<DeviceInfo> describe(const Driver& d, int ordinal) {
   info.name = device_name;
   info.architecture = text("sm", major, minor);
   info.sku = sku_slug(device_name);
-  info.features = {architecture_name(major, minor)};
+  info.features = {jit::compiled_for(text("sm", major, minor))};
   info.memory_bytes = static_cast<int64_t>(bytes);
   info.units = units;
   return info;

@@ -18,6 +18,7 @@
 #include "autotune/store/tuning_folder.hpp"
 #include "core/api/ops.hpp"
 #include "jit/compile/nvrtc.hpp"
+#include "jit/cuda_kernel.hpp"
 #include "jit/device_bundle.hpp"
 #include "jit/host.hpp"
 #include "plugins/device_cuda/provider.hpp"
@@ -62,12 +63,6 @@ struct Architecture {
 };
 constexpr Architecture kArchitectures[] = {
     {"sm_80", "8", "0"}, {"sm_89", "8", "9"}, {"sm_90a", "9", "0"}, {"sm_100a", "10", "0"}, {"sm_120a", "12", "0"}};
-
-// "sm90" of a tuning file is compiled for "sm_90a", its kernels' own architecture.
-std::string compiled_as(const std::string& architecture) {
-  const std::string digits = architecture.substr(2);
-  return "sm_" + digits + (digits >= "90" || digits.size() > 2 ? "a" : "");
-}
 
 std::unique_ptr<Device> fake_gpu(const Architecture& a) {
   ::setenv("FAKE_CUDA_MAJOR", a.major, 1), ::setenv("FAKE_CUDA_MINOR", a.minor, 1);
@@ -187,7 +182,7 @@ TEST_CASE("shipped files name problems, kernels and configs of this build") {
   for (const TuningFile& file : folder.files) {
     INFO(file.sku);
     for (const TuningEntry& e : file.entries) {
-      const Problem problem = problem_of(e.key.problem, e.key.rows, compiled_as(file.architecture));
+      const Problem problem = problem_of(e.key.problem, e.key.rows, jit::compiled_for(file.architecture));
       CHECK(to_string(problem) == e.key.problem);
       const KernelCandidate* const kernel = shipped.find(e.value.kernel);
       REQUIRE_MESSAGE(kernel != nullptr, e.value.kernel);
@@ -232,7 +227,7 @@ TEST_CASE("every config of the shipped tuning files compiles for every architect
         // Weights that do not pay in a code lie plain, and exactness is judged by plain ones.
         for (const std::string_view layout : {std::string_view(e.key.layout), kDenseStrips}) {
           if (!seen.insert(text(e.value.kernel, e.key.problem, e.value.config, layout)).second) continue;
-          if (compiled_as(file.architecture) == architecture.name)
+          if (jit::compiled_for(file.architecture) == architecture.name)
             shipped.bind(*device, *kernel, problem, *config, layout);
           else if (layout != e.key.layout)
             continue;  // five minutes on two cores for all of it

@@ -57,13 +57,13 @@ struct Accepts {
     if (auto v = common(c.code, c.header_blocks, m, tokens, shared_bytes(c)); !v) return v;
     if (m.order.rows % (64 * c.row_groups) != 0)
       return Verdict::no("N = ", m.order.rows, " is not a multiple of ", 64 * c.row_groups);
-    const int64_t tiles = m.order.rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens), items = tiles * m.leaves;
+    const int64_t all = tiles(c, m.order.rows, tokens), items = all * m.leaves;
     if (c.sum_leaves && m.leaves == 1) return Verdict::no("there is only one leaf to add");
     if (!c.sum_leaves && m.leaves > 1 && items > multiprocessors) {
       return Verdict::no("without a second set of sums each block takes one leaf: ", items, " leaves, ",
                          multiprocessors, " blocks");
     }
-    if (tiles * 4 > kFlagBytes) return Verdict::no(tiles, " tiles need more flags than the workspace has");
+    if (all * 4 > kFlagBytes) return Verdict::no(all, " tiles need more flags than the workspace has");
     if (m.leaves > 1 && partial_bytes(c, even_grid(items, multiprocessors), m.leaves) > kPartialBytes) {
       return Verdict::no("the sums of ", m.leaves, " leaves do not fit the workspace");
     }
@@ -85,23 +85,21 @@ struct Accepts {
       return Verdict::no("the kernel has ", c.rest_leaves, " leaves a share, the matrix ", m.leaves / c.shares);
     if (rest && c.shares == 1) return Verdict::no("a last round is shared by two clusters or more, found 1");
     if (c.shares > 1) {
-      const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens);
+      const int64_t all = tiles(c, m.order.rows, tokens);
       if (c.cut) return Verdict::no("leaves are shared or tiles are cut, not both");
       if (m.leaves / c.shares > 2) return Verdict::no("a share of ", m.leaves / c.shares, " leaves, expected 1 or 2");
-      if (!rest && tiles * c.shares > multiprocessors / kWideCluster)
-        return Verdict::no(tiles, " tiles for ", c.shares, " clusters each, there are ",
-                           multiprocessors / kWideCluster);
+      if (!rest && all * c.shares > multiprocessors / kWideCluster)
+        return Verdict::no(all, " tiles for ", c.shares, " clusters each, there are ", multiprocessors / kWideCluster);
       if (partial_bytes(c, multiprocessors / kWideCluster) > kPartialBytes)
         return Verdict::no("shared sums do not fit the workspace");
     }
     if (c.cut && m.order.chunks() / m.leaves < c.activation_stages * c.chunks + 2)
       return Verdict::no("a leaf of ", m.order.chunks() / m.leaves, " chunks is shorter than the ring");
     if (c.cut) {
-      const int64_t tiles = m.order.rows / tile_rows * token_tiles(tokens, c.tokens),
-                    clusters = multiprocessors / kWideCluster;
+      const int64_t all = tiles(c, m.order.rows, tokens), clusters = multiprocessors / kWideCluster;
       if (m.leaves > 1) return Verdict::no("only the sums of one leaf travel between clusters");
-      if (tiles <= clusters || tiles % clusters == 0)
-        return Verdict::no(tiles, " tiles on ", clusters, " clusters need no cut");
+      if (all <= clusters || all % clusters == 0)
+        return Verdict::no(all, " tiles on ", clusters, " clusters need no cut");
       if (partial_bytes(c, static_cast<int>(clusters)) > kPartialBytes)
         return Verdict::no("parked sums do not fit the workspace");
     }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plugins/linear/cuda/tiling.hpp"
+
 namespace tare::linear_cuda {
 namespace {
 
@@ -92,9 +94,9 @@ void streams(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens) 
 
 // Whether the matrix leaves so few tiles for a last round that `shares` clusters can share each.
 bool leaves_rest(const WideConfig& c, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {
-  const int64_t tiles = int64_t{m.order.rows / (block_rows(c) * kWideCluster)} * ((tokens + c.tokens - 1) / c.tokens);
-  const int64_t clusters = multiprocessors / kWideCluster, rest = tiles % clusters;
-  return tiles > clusters && rest > 0 && rest * c.shares <= clusters;
+  const int64_t all = tiles(c, m.order.rows, tokens);
+  const int64_t clusters = multiprocessors / kWideCluster, rest = all % clusters;
+  return all > clusters && rest > 0 && rest * c.shares <= clusters;
 }
 
 void wides(std::vector<AnyConfig>& out, const MatrixShape& m, int32_t tokens, int32_t multiprocessors) {

@@ -148,8 +148,9 @@ class FusedInstance final : public Instance {
     const MatrixView view{shape, data + head.payload_at, coded ? data + head.headers_at : nullptr,
                           coded ? reinterpret_cast<const uint32_t*>(data + head.overflow_at) : nullptr};
     const int32_t multiprocessors = tools_.launcher.multiprocessors();
-    AnyConfig config = adapted(wanted.value_or(PortableConfig{}), shape);
-    if (!wanted || !accepts(config, shape, rows_, multiprocessors) || (needs_f32(part) && !writes_f32(config))) {
+    std::optional<AnyConfig> config;
+    if (wanted) config = adapted(*wanted, shape);
+    if (!config || !accepts(*config, shape, rows_, multiprocessors) || (needs_f32(part) && !writes_f32(*config))) {
       // The config was chosen for another matrix of the stack, or before this one's code was known.
       const auto all = configs_for(part, shape, rows_, multiprocessors, tools_.launcher.architecture());
       if (all.empty()) return failure(Code::internal, "linear.cuda: no kernel takes ", part.weight.name);
@@ -157,8 +158,8 @@ class FusedInstance final : public Instance {
     }
     Part bound{
         .shape = shape, .bias = static_cast<const uint16_t*>(part.bias ? bias.data : nullptr), .flags = 0, .ways = {}};
-    std::vector<AnyConfig> ways{config};
-    if (uncut(config) != config) ways.push_back(uncut(config));
+    std::vector<AnyConfig> ways{*config};
+    if (uncut(*config) != *config) ways.push_back(uncut(*config));
     for (const AnyConfig& way : ways) {
       TARE_ASSIGN_OR_RETURN(Product product, Product::describe(tools_, way, view, true, part.epilogue));
       bound.ways.emplace_back().product = std::move(product);

@@ -36,26 +36,26 @@ struct Shape {
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
   }
   jit::LaunchShape operator()(const ClusterConfig& c) const {
-    const int64_t tiles = rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens);
-    return {.grid_x = static_cast<uint32_t>(leaves > 1 ? tiles * c.cluster : even_grid(tiles, multiprocessors)),
+    const int64_t all = tiles(c, rows, tokens);
+    return {.grid_x = static_cast<uint32_t>(leaves > 1 ? all * c.cluster : even_grid(all, multiprocessors)),
             .threads = static_cast<uint32_t>(threads(c)),
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
             .cluster = static_cast<uint32_t>(c.cluster)};
   }
   jit::LaunchShape operator()(const StreamConfig& c) const {
-    const int64_t items = rows / (64 * c.row_groups) * token_tiles(tokens, c.tokens) * leaves;
+    const int64_t items = tiles(c, rows, tokens) * leaves;
     return {.grid_x = static_cast<uint32_t>(even_grid(items, multiprocessors)),
             .threads = static_cast<uint32_t>(threads(c)),
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c))};
   }
   jit::LaunchShape operator()(const WideConfig& c) const {
-    const int64_t tiles = rows / (block_rows(c) * kWideCluster) * token_tiles(tokens, c.tokens);
+    const int64_t all = tiles(c, rows, tokens);
     const int32_t clusters = multiprocessors / kWideCluster;
-    const Work work{.pieces = tiles, .rest_shares = c.shares};
+    const Work work{.pieces = all, .rest_shares = c.shares};
     const int64_t grid = c.cut               ? clusters
                          : c.rest_leaves > 0 ? groups_for(work, fewest_rounds({&work, 1}, clusters))
-                         : c.shares > 1      ? tiles * c.shares
-                                             : even_grid(tiles, clusters);
+                         : c.shares > 1      ? all * c.shares
+                                             : even_grid(all, clusters);
     return {.grid_x = static_cast<uint32_t>(grid * kWideCluster),
             .threads = static_cast<uint32_t>(threads(c)),
             .shared_bytes = static_cast<uint32_t>(shared_bytes(c)),
@@ -149,13 +149,13 @@ int64_t flag_bytes(const AnyConfig& config, const MatrixShape& matrix, int32_t t
                    int32_t multiprocessors) noexcept {
   int64_t flags = 0;
   if (const auto* stream = std::get_if<StreamConfig>(&config)) {
-    flags = matrix.order.rows / (64 * stream->row_groups) * token_tiles(tokens, stream->tokens);
+    flags = tiles(*stream, matrix.order.rows, tokens);
   } else if (const auto* wide = std::get_if<WideConfig>(&config)) {
-    const int64_t tiles = matrix.order.rows / (block_rows(*wide) * kWideCluster) * token_tiles(tokens, wide->tokens);
+    const int64_t all = tiles(*wide, matrix.order.rows, tokens);
     const int64_t rest = multiprocessors / kWideCluster / wide->shares;  // tiles of a last round, at most
     flags = wide->cut ? int64_t{2} * multiprocessors                     // at most two cut tiles a cluster
             : wide->shares > 1
-                ? (wide->rest_leaves > 0 ? rest : tiles) * wide->shares * wide->shares * kWideCluster * wide->row_groups
+                ? (wide->rest_leaves > 0 ? rest : all) * wide->shares * wide->shares * kWideCluster * wide->row_groups
                 : 0;
   }
   return flags * static_cast<int64_t>(sizeof(uint32_t));

@@ -13,6 +13,20 @@ inline int32_t even_grid(int64_t work, int32_t limit) {
 
 inline int64_t token_tiles(int32_t tokens, int32_t tile) { return (tokens + tile - 1) / tile; }
 
+// Tiles of tile_rows x tile_tokens that cover rows x tokens.
+inline int64_t tiles(int32_t rows, int32_t tile_rows, int32_t tokens, int32_t tile_tokens) {
+  return rows / tile_rows * token_tiles(tokens, tile_tokens);
+}
+inline int64_t tiles(const ClusterConfig& c, int32_t rows, int32_t tokens) {
+  return tiles(rows, 64 * c.row_groups, tokens, c.tokens);
+}
+inline int64_t tiles(const StreamConfig& c, int32_t rows, int32_t tokens) {
+  return tiles(rows, 64 * c.row_groups, tokens, c.tokens);
+}
+inline int64_t tiles(const WideConfig& c, int32_t rows, int32_t tokens) {
+  return tiles(rows, block_rows(c) * kWideCluster, tokens, c.tokens);
+}
+
 // Strips of a tile and chunks of a slot, for the copies of records.
 struct SlotSpan {
   int32_t strips, chunks;

@@ -4,27 +4,24 @@
 #include <cmath>
 #include <vector>
 
+#include "plugins/linear/cuda/tiling.hpp"
+
 namespace tare::linear_cuda {
 namespace {
-
-int64_t tiles(const MatrixShape& m, int32_t tile_rows, int32_t tokens, int32_t tile_tokens) {
-  return int64_t{m.order.rows / tile_rows} * ((tokens + tile_tokens - 1) / tile_tokens);
-}
 
 struct WorkOf {
   const MatrixShape& m;
   int32_t tokens;
   Work operator()(const StripConfig& c) const { return {.pieces = m.order.strips() / own_strips(c)}; }
   Work operator()(const ClusterConfig& c) const {
-    return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens), .blocks = c.cluster, .walks = m.leaves == 1};
+    return {.pieces = tiles(c, m.order.rows, tokens), .blocks = c.cluster, .walks = m.leaves == 1};
   }
   Work operator()(const StreamConfig& c) const {
-    return {.pieces = tiles(m, 64 * c.row_groups, tokens, c.tokens) * m.leaves,
-            .walks = c.sum_leaves || m.leaves == 1,
-            .resident = true};
+    return {
+        .pieces = tiles(c, m.order.rows, tokens) * m.leaves, .walks = c.sum_leaves || m.leaves == 1, .resident = true};
   }
   Work operator()(const WideConfig& c) const {
-    return {.pieces = tiles(m, block_rows(c) * kWideCluster, tokens, c.tokens),
+    return {.pieces = tiles(c, m.order.rows, tokens),
             .blocks = kWideCluster * (c.rest_leaves > 0 ? 1 : c.shares),
             .walks = c.shares == 1 || c.rest_leaves > 0,
             .resident = c.shares > 1,
@@ -95,7 +92,7 @@ double predicted_cycles(const AnyConfig& config, std::span<const MatrixShape> ma
     pieces += work.pieces, blocks = work.blocks, works.push_back(work);
     if (cluster != nullptr)
       through_l2 += 2.0 * tokens * m.order.columns * (m.order.rows / (64 * cluster->row_groups)) +
-                    1.6 * m.order.rows * m.order.columns * ((tokens + cluster->tokens - 1) / cluster->tokens);
+                    1.6 * m.order.rows * m.order.columns * static_cast<double>(token_tiles(tokens, cluster->tokens));
     const int32_t apart = rest ? 1 : wide != nullptr ? wide->shares : m.leaves;
     steps = std::max<int64_t>(steps, m.order.chunks() / apart);
   }
